@@ -1,0 +1,1 @@
+export { GuestPort, type HvListener, type HvSocket } from './hv-socket.ts';

@@ -1,0 +1,43 @@
+import { HcsError } from '@hcsshim/schema';
+
+export interface DeadlineOptions {
+  signal?: AbortSignal | undefined;
+  /** In milliseconds. */
+  timeout: number;
+  /** What is being done, for the error: `Start compute system "x"`. */
+  action: string;
+}
+
+/**
+ * Runs `work` with a signal that aborts with the caller's, or with HCS_E_OPERATION_TIMEOUT once `timeout`
+ * has passed; settles then even when `work` ignores the signal.
+ */
+export async function withDeadline<T>(
+  options: DeadlineOptions,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  options.signal?.throwIfAborted();
+  const controller = new AbortController();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = (reason: unknown): void => {
+    controller.abort(reason);
+    reject(reason);
+  };
+  const timer = setTimeout(() => {
+    abort(
+      new HcsError({
+        action: options.action,
+        problem: `no answer within ${options.timeout / 1000} s`,
+        code: 'HCS_E_OPERATION_TIMEOUT',
+      }),
+    );
+  }, options.timeout);
+  const onAbort = (): void => abort(options.signal?.reason);
+  options.signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([work(controller.signal), aborted]);
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,3 @@
+export * from './compute-system.ts';
+export * from './hresult.ts';
+export * from './oci.ts';
