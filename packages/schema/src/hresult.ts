@@ -8,6 +8,7 @@ export const HResult = {
   E_ABORT: 0x80004004,
   E_FAIL: 0x80004005,
   E_ACCESSDENIED: 0x80070005,
+  ERROR_INVALID_HANDLE: 0x80070006,
   E_INVALIDARG: 0x80070057,
   ERROR_FILE_NOT_FOUND: 0x80070002,
   ERROR_INVALID_DATA: 0x8007000d,
@@ -82,6 +83,9 @@ export class HcsError extends Error {
   readonly code: HResultName;
   /** The result as an unsigned 32-bit number. */
   readonly hresult: number;
+  /** As handed to the constructor: the two halves of the message. */
+  readonly action: string;
+  readonly problem: string;
 
   constructor(options: HcsErrorOptions) {
     const hresult = HResult[options.code];
@@ -90,6 +94,8 @@ export class HcsError extends Error {
       options.cause === undefined ? undefined : { cause: options.cause },
     );
     this.code = options.code;
+    this.action = options.action;
+    this.problem = options.problem;
     this.hresult = hresult;
   }
 }
