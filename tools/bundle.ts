@@ -42,7 +42,7 @@ for (const { name, file } of programs) {
     legalComments: 'eof',
     minifySyntax: true,
     minifyWhitespace: true,
-    define: { HCSSHIM_VERSION: JSON.stringify(version) },
+    define: { 'import.meta.dirname': '__dirname', HCSSHIM_VERSION: JSON.stringify(version) },
     logLevel: 'warning',
   });
 }

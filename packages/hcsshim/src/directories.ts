@@ -1,0 +1,27 @@
+import { existsSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const isRoot = process.getuid?.() === 0;
+
+/** Where converted layers, unpacked images and VM templates are kept between runs: `$HCSSHIM_CACHE`. */
+export function cacheDirectory(): string {
+  if (process.env.HCSSHIM_CACHE) return process.env.HCSSHIM_CACHE;
+  if (isRoot) return '/var/cache/hcsshim';
+  return join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'hcsshim');
+}
+
+/** Where running systems are found by other processes: `$HCSSHIM_STATE`. */
+export function stateDirectory(): string {
+  if (process.env.HCSSHIM_STATE) return process.env.HCSSHIM_STATE;
+  if (isRoot) return '/run/hcsshim';
+  const runtime = process.env.XDG_RUNTIME_DIR;
+  return runtime ? join(runtime, 'hcsshim') : join(tmpdir(), `hcsshim-${process.getuid?.() ?? 'user'}`);
+}
+
+/** Where the boot files are: `$HCSSHIM_BOOT`, or the first of `candidates` that has a kernel. */
+export function bootDirectory(candidates: readonly string[] = []): string {
+  if (process.env.HCSSHIM_BOOT) return process.env.HCSSHIM_BOOT;
+  const fallback = join(cacheDirectory(), 'boot');
+  return [...candidates, fallback].find((directory) => existsSync(join(directory, 'vmlinux'))) ?? fallback;
+}

@@ -1,0 +1,172 @@
+import type { Duplex, Readable, Writable } from 'node:stream';
+import type { GuestConnection, HvListener, HvSocket } from '@hcsshim/bridge';
+import { type CallOptions, HcsError, isHcsError } from '@hcsshim/hcs';
+
+/** Which of its standard streams the host wants to hold. The others are closed in the guest. */
+export interface StdioRequest {
+  stdin?: boolean;
+  stdout?: boolean;
+  stderr?: boolean;
+}
+
+export interface TerminalSize {
+  columns: number;
+  rows: number;
+}
+
+/** What is sent as the `ProcessParameters` of an ExecuteProcess message, without the stdio flags. */
+export interface GuestProcessParameters {
+  CommandArgs?: string[];
+  CommandLine?: string;
+  WorkingDirectory?: string;
+  Environment?: Record<string, string>;
+  /** A terminal: one stream for input and output, no stderr. */
+  EmulateConsole?: boolean;
+  /** Run in the VM, not in a container. */
+  CreateInUtilityVm?: boolean;
+  /** An exec in a running container. Absent for a container's init, whose process the spec describes. */
+  OCIProcess?: unknown;
+}
+
+export interface GuestProcessPlace {
+  /** GUID of the VM. */
+  runtimeId: string;
+  sockets: HvSocket;
+  guest: GuestConnection;
+  /** The container, or the all-zero GUID for the VM itself. */
+  containerId: string;
+}
+
+const connectTimeout = 30_000;
+
+/**
+ * A process in a container or in the VM, with its standard streams as host streams. Streams end when the
+ * process and all who inherited them have closed them.
+ */
+export class GuestProcess {
+  readonly pid: number;
+  readonly stdin: Writable | undefined;
+  readonly stdout: Readable | undefined;
+  readonly stderr: Readable | undefined;
+  readonly #place: GuestProcessPlace;
+  readonly #exit: Promise<number>;
+
+  private constructor(place: GuestProcessPlace, pid: number, streams: Partial<Record<StreamName, Duplex>>) {
+    this.#place = place;
+    this.pid = pid;
+    this.stdin = streams.stdin;
+    this.stdout = streams.stdout;
+    this.stderr = streams.stderr;
+    // Asked for at once, so that the guest keeps the exit for us however long nobody waits.
+    this.#exit = place.guest.waitForProcess(place.containerId, pid);
+    this.#exit.catch(() => {});
+  }
+
+  /** Starts a process. Rejects with the guest's error, for example when the command does not exist. */
+  static async start(
+    place: GuestProcessPlace,
+    parameters: GuestProcessParameters,
+    stdio: StdioRequest,
+    options: CallOptions = {},
+  ): Promise<GuestProcess> {
+    const wanted = streamNames.filter(
+      (name) => stdio[name] && !(parameters.EmulateConsole && name === 'stderr'),
+    );
+    await using listeners = new AsyncDisposableStack();
+    const signal = AbortSignal.any([
+      AbortSignal.timeout(connectTimeout),
+      ...(options.signal ? [options.signal] : []),
+    ]);
+    const accepting: Promise<[StreamName, Duplex]>[] = [];
+    const ports: Partial<Record<StreamName, number>> = {};
+    for (const name of wanted) {
+      const port = place.guest.allocatePort();
+      ports[name] = port;
+      const listener: HvListener = listeners.use(await place.sockets.listen(place.runtimeId, port));
+      accepting.push(listener.accept({ signal }).then((stream) => [name, stream]));
+    }
+    const accepted = Promise.allSettled(accepting);
+    let pid: number;
+    try {
+      pid = await place.guest.executeProcess(
+        place.containerId,
+        {
+          ...parameters,
+          CreateStdInPipe: wanted.includes('stdin'),
+          CreateStdOutPipe: wanted.includes('stdout'),
+          CreateStdErrPipe: wanted.includes('stderr'),
+        },
+        {
+          ...(ports.stdin === undefined ? {} : { StdIn: ports.stdin }),
+          ...(ports.stdout === undefined ? {} : { StdOut: ports.stdout }),
+          ...(ports.stderr === undefined ? {} : { StdErr: ports.stderr }),
+        },
+      );
+    } catch (error) {
+      await listeners.disposeAsync();
+      for (const result of await accepted) if (result.status === 'fulfilled') result.value[1].destroy();
+      throw error;
+    }
+    const results = await accepted;
+    const streams = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    const failure = results.find((result) => result.status === 'rejected');
+    if (failure) {
+      for (const [, stream] of streams) stream.destroy();
+      await place.guest.signalProcess(place.containerId, pid, 9).catch(() => {});
+      throw new HcsError({
+        action: `Cannot connect the standard streams of process ${pid} in "${place.containerId}"`,
+        problem: 'the guest agent did not connect to them in time',
+        code: 'HCS_E_CONNECTION_TIMEOUT',
+        cause: failure.reason,
+      });
+    }
+    return new GuestProcess(place, pid, Object.fromEntries(streams));
+  }
+
+  /** The exit code, 128 + signal number for a killed process; for any number of waiters, also long after. */
+  async wait(options: CallOptions = {}): Promise<number> {
+    return abortable(this.#exit, options.signal);
+  }
+
+  /** Sends a signal by number. False when the process has ended already. */
+  async kill(signal: number, options: CallOptions = {}): Promise<boolean> {
+    try {
+      await this.#place.guest.signalProcess(this.#place.containerId, this.pid, signal, options);
+      return true;
+    } catch (error) {
+      if (isHcsError(error, 'ERROR_NOT_FOUND', 'HCS_E_SYSTEM_NOT_FOUND')) return false;
+      throw error;
+    }
+  }
+
+  /** Sets the size of the process's terminal. */
+  async resize({ columns, rows }: TerminalSize, options: CallOptions = {}): Promise<void> {
+    await this.#place.guest.resizeConsole(
+      this.#place.containerId,
+      this.pid,
+      { width: columns, height: rows },
+      options,
+    );
+  }
+
+  /** Lets the process read end-of-file; what it writes still arrives. */
+  closeStdin(): void {
+    this.stdin?.end();
+  }
+}
+
+const streamNames = ['stdin', 'stdout', 'stderr'] as const;
+type StreamName = (typeof streamNames)[number];
+
+async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,179 @@
+import { randomBytes } from 'node:crypto';
+import type { Duplex } from 'node:stream';
+import { GuestConnection, GuestPort, type HvListener, type HvSocket } from '@hcsshim/bridge';
+import {
+  type CallOptions,
+  type ComputeService,
+  type ComputeSystem,
+  HcsError,
+  phase,
+  type SystemExit,
+  withDeadline,
+} from '@hcsshim/hcs';
+import { readLines } from './guest-log.ts';
+import { GuestProcess, type GuestProcessParameters, type StdioRequest } from './guest-process.ts';
+import { type LinuxVmOptions, linuxVmDocument, rootDiskSlot } from './linux-vm-document.ts';
+import { ScsiDisks } from './scsi-disks.ts';
+
+/** The platform's services that a VM needs. */
+export interface VmPlatform {
+  compute: ComputeService;
+  sockets: HvSocket;
+  /** Receives the guest's log, one line at a time. @default dropped */
+  guestLog?: (vmId: string, line: string) => void;
+}
+
+/** The id by which guest messages name the VM itself. */
+const vmContainerId = '00000000-0000-0000-0000-000000000000';
+/** Upstream's budget from start to a negotiated guest connection (`internal/uvm/start.go`). */
+const startTimeout = 120_000;
+const entropyBytes = 512;
+
+/** A Linux utility VM: a compute system with a guest agent that answers. Disposing it ends the VM. */
+export class UtilityVm implements AsyncDisposable {
+  readonly id: string;
+  readonly runtimeId: string;
+  readonly system: ComputeSystem;
+  readonly guest: GuestConnection;
+  readonly disks: ScsiDisks;
+  readonly #platform: VmPlatform;
+  readonly #owned: AsyncDisposableStack;
+
+  private constructor(
+    platform: VmPlatform,
+    system: ComputeSystem,
+    guest: GuestConnection,
+    options: LinuxVmOptions,
+    owned: AsyncDisposableStack,
+  ) {
+    this.id = system.id;
+    this.runtimeId = system.runtimeId;
+    this.system = system;
+    this.guest = guest;
+    this.disks = new ScsiDisks(
+      system,
+      guest,
+      options.scsiControllers ?? 4,
+      options.bootFiles ? [rootDiskSlot] : [],
+    );
+    this.#platform = platform;
+    this.#owned = owned;
+  }
+
+  /** Creates a VM, boots it and connects to its agent. A failure leaves nothing behind. */
+  static async start(
+    platform: VmPlatform,
+    options: LinuxVmOptions,
+    { signal }: CallOptions = {},
+  ): Promise<UtilityVm> {
+    await using undo = new AsyncDisposableStack();
+    const system = undo.use(
+      await phase('vm: create', options.id, () =>
+        platform.compute.create(options.id, linuxVmDocument(options), signal ? { signal } : {}),
+      ),
+    );
+    undo.defer(() => system.terminate());
+    const listen = async (port: number): Promise<HvListener> =>
+      undo.use(await platform.sockets.listen(system.runtimeId, port));
+    const bridge = await listen(GuestPort.bridge);
+    serveEntropy(await listen(GuestPort.entropy));
+    forwardLog(await listen(GuestPort.log), (line) => platform.guestLog?.(options.id, line));
+
+    const guest = await withDeadline(
+      { signal, timeout: startTimeout, action: `Cannot start VM "${options.id}"` },
+      (deadline) =>
+        untilExit(system, options.id, async () => {
+          await phase('vm: start', options.id, () => system.start({ signal: deadline }));
+          const stream = await phase('vm: agent connects', options.id, () =>
+            bridge.accept({ signal: deadline }),
+          );
+          return phase('vm: negotiate', options.id, () =>
+            GuestConnection.connect(stream, { signal: deadline }),
+          );
+        }),
+    );
+    undo.use(guest);
+    return new UtilityVm(platform, system, guest, options, undo.move());
+  }
+
+  /** Runs a process in the VM itself, beside the containers. For diagnostics. */
+  async createProcess(
+    parameters: GuestProcessParameters,
+    stdio: StdioRequest,
+    options: CallOptions = {},
+  ): Promise<GuestProcess> {
+    return this.createContainerProcess(
+      vmContainerId,
+      { ...parameters, CreateInUtilityVm: true },
+      stdio,
+      options,
+    );
+  }
+
+  /** Runs a process in a container that the guest knows. */
+  async createContainerProcess(
+    containerId: string,
+    parameters: GuestProcessParameters,
+    stdio: StdioRequest,
+    options: CallOptions = {},
+  ): Promise<GuestProcess> {
+    const place = {
+      runtimeId: this.runtimeId,
+      sockets: this.#platform.sockets,
+      guest: this.guest,
+      containerId,
+    };
+    return GuestProcess.start(place, parameters, stdio, options);
+  }
+
+  /** Resolves when the VM has ended, however it did. */
+  async wait(options: CallOptions = {}): Promise<SystemExit> {
+    return this.system.wait(options);
+  }
+
+  /** Terminates the VM and releases all that belongs to it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await phase('vm: terminate', this.id, () => this.#owned.disposeAsync());
+  }
+}
+
+/** Runs `work`, but gives up with the reason when the system ends before it is done. */
+async function untilExit<T>(system: ComputeSystem, id: string, work: () => Promise<T>): Promise<T> {
+  const done = new AbortController();
+  const ended = system.wait({ signal: done.signal }).then((exit) => {
+    throw new HcsError({
+      action: `Cannot start VM "${id}"`,
+      problem: `it ended before its agent answered: ${exit.reason}`,
+      code: 'HCS_E_TERMINATED_DURING_START',
+    });
+  });
+  ended.catch(() => {});
+  try {
+    return await Promise.race([work(), ended]);
+  } finally {
+    done.abort();
+  }
+}
+
+/** A fresh guest has no entropy of its own: it reads some from the host before it makes keys. */
+function serveEntropy(listener: HvListener): void {
+  void forEachConnection(listener, (stream) => stream.end(randomBytes(entropyBytes)));
+}
+
+function forwardLog(listener: HvListener, write: (line: string) => void): void {
+  void forEachConnection(listener, (stream) => readLines(stream, write));
+}
+
+async function forEachConnection(listener: HvListener, handle: (stream: Duplex) => void): Promise<void> {
+  for (;;) {
+    let stream: Duplex;
+    try {
+      stream = await listener.accept();
+    } catch {
+      // The listener closed: the VM is going away.
+      return;
+    }
+    stream.on('error', () => stream.destroy());
+    handle(stream);
+  }
+}

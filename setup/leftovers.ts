@@ -1,0 +1,82 @@
+import { glob, readdir, readFile } from 'node:fs/promises';
+
+/**
+ * What is left on this machine of systems whose state is below `directory`: processes, mounts, loop devices,
+ * cgroups, files. Empty when everything has been cleaned up.
+ */
+export async function findLeftovers(directory: string): Promise<string[]> {
+  const found = await Promise.all([
+    leftProcesses(directory),
+    leftMounts(directory),
+    leftLoopDevices(directory),
+    leftCgroups(),
+    leftFiles(directory),
+  ]);
+  return found.flat();
+}
+
+/** Waits until nothing is left, at most for `timeout` milliseconds; returns what then is. */
+export async function waitForNoLeftovers(directory: string, timeout = 10_000): Promise<string[]> {
+  const deadline = Date.now() + timeout;
+  for (;;) {
+    const left = await findLeftovers(directory);
+    if (left.length === 0 || Date.now() > deadline) return left;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Our processes carry the state directory in their environment, whatever they are called. */
+async function leftProcesses(directory: string): Promise<string[]> {
+  const mark = `HCSSHIM_STATE=${directory}\0`;
+  const left: string[] = [];
+  for (const pid of await readdir('/proc')) {
+    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
+    const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '');
+    if (!`${environment}\0`.includes(mark)) continue;
+    const command = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''))
+      .replaceAll('\0', ' ')
+      .trim();
+    // containerd carries it too, to hand it to its shims.
+    if (/^(\S*\/)?(containerd|ctr)( |$)/.test(command)) continue;
+    left.push(`process ${pid}: ${command.slice(0, 200)}`);
+  }
+  return left;
+}
+
+async function leftMounts(directory: string): Promise<string[]> {
+  const mounts = await readFile('/proc/self/mountinfo', 'utf8');
+  return mounts
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '')
+    .filter((target) => target.startsWith(`${directory}/`) || target.startsWith('/run/gcs/'))
+    .map((target) => `mount ${target}`);
+}
+
+async function leftLoopDevices(directory: string): Promise<string[]> {
+  const left: string[] = [];
+  for await (const path of glob('/sys/block/loop*/loop/backing_file')) {
+    const file = (await readFile(path, 'utf8').catch(() => '')).trim();
+    if (file.startsWith(directory) || file.includes('/hcsshim/') || file.includes('hcsshim-'))
+      left.push(`loop device of ${file}`);
+  }
+  return left;
+}
+
+async function leftCgroups(): Promise<string[]> {
+  const left: string[] = [];
+  for await (const path of glob(['/sys/fs/cgroup/*/hcsshim/*', '/sys/fs/cgroup/hcsshim/*'], {
+    withFileTypes: true,
+  })) {
+    if (path.isDirectory()) left.push(`cgroup ${path.parentPath}/${path.name}`);
+  }
+  return left;
+}
+
+async function leftFiles(directory: string): Promise<string[]> {
+  const left: string[] = [];
+  for (const folder of ['systems', 'containers', 's', 'sandboxes']) {
+    for (const name of await readdir(`${directory}/${folder}`).catch(() => []))
+      left.push(`${directory}/${folder}/${name}`);
+  }
+  return left;
+}
