@@ -1,0 +1,3 @@
+import { runEndToEndTests } from './test-suites.ts';
+
+process.exitCode = await runEndToEndTests(process.argv.slice(2));

@@ -1,0 +1,51 @@
+import { spawn } from 'node:child_process';
+import { glob } from 'node:fs/promises';
+import { join } from 'node:path';
+import { prepare, root } from './prepare.ts';
+import { StepDisplay } from './terminal.ts';
+
+/** Runs the gate without its tests, then the unit tests. Arguments narrow the unit tests to folders. */
+export async function runUnitTests(folders: readonly string[] = []): Promise<number> {
+  const gate = folders.length === 0 ? await run('the gate', ['tools/check.ts', '--no-tests']) : 0;
+  const tests = await run('unit tests', ['tools/unit-tests.ts', ...folders]);
+  return gate || tests;
+}
+
+/** Runs `test/**\/*.e2e.ts` against real parts, which it installs and builds first. */
+export async function runEndToEndTests(patterns: readonly string[] = []): Promise<number> {
+  await prepare(new StepDisplay(), {
+    packages: ['containerd', 'crun', 'runc', 'busybox', 'e2fsprogs', 'qemu', 'kmod', 'xz', 'iproute2'],
+    bootFiles: true,
+  });
+  const files: string[] = [];
+  for await (const file of glob(patterns.length > 0 ? [...patterns] : ['test/**/*.e2e.ts'], { cwd: root }))
+    files.push(file);
+  if (files.length === 0)
+    throw new Error(`Cannot run end-to-end tests: no file matches ${patterns.join(', ')}`);
+  // Two at a time: one waits for an emulated guest while the other has the second core.
+  return run('end-to-end tests', [
+    '--disable-warning=ExperimentalWarning',
+    '--test',
+    '--test-concurrency=2',
+    '--test-timeout=600000',
+    ...files.sort(),
+  ]);
+}
+
+async function run(title: string, args: readonly string[]): Promise<number> {
+  console.log(`\n== ${title}: node ${args.slice(0, 4).join(' ')}${args.length > 4 ? ' …' : ''}`);
+  const start = performance.now();
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const child = spawn(process.execPath, args, {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH}` },
+  });
+  child.once('error', reject);
+  child.once('close', (code) => resolve(code ?? 1));
+  const code = await promise;
+  console.log(
+    `== ${title}: ${code === 0 ? 'passed' : 'FAILED'} in ${((performance.now() - start) / 1000).toFixed(0)} s`,
+  );
+  return code;
+}

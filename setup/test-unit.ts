@@ -1,0 +1,3 @@
+import { runUnitTests } from './test-suites.ts';
+
+process.exitCode = await runUnitTests(process.argv.slice(2));

@@ -1,0 +1,3 @@
+import { taskSuite } from './task-suite.ts';
+
+taskSuite('sandbox');
