@@ -1,3 +1,6 @@
 export * from './compute-system.ts';
+export { parseDocument, readDocument } from './document-reader.ts';
+export * from './guest-messages.ts';
+export * from './guest-resources.ts';
 export * from './hresult.ts';
 export * from './oci.ts';
