@@ -1,0 +1,213 @@
+import { join } from 'node:path';
+import { type ContainerAnnotations, LinuxContainer, parseAnnotations } from '@hcsshim/containers';
+import {
+  createLinuxComputeService,
+  createQemuMonitorKind,
+  createSandboxMonitorKind,
+  type LinuxComputeService,
+} from '@hcsshim/engine';
+import { type CallOptions, HcsError, phase } from '@hcsshim/hcs';
+import type { OciSpec } from '@hcsshim/schema';
+import { type BootFiles, type LinuxVmOptions, UtilityVm } from '@hcsshim/uvm';
+import { defaultSpec, type ProcessOptions } from './default-spec.ts';
+import { bootDirectory, cacheDirectory, stateDirectory } from './directories.ts';
+import { defaultEngine, type EngineName, parseEngineName } from './engine-name.ts';
+import { builtBootDirectory, guestAgentCommand } from './installation.ts';
+import { OwnedContainer } from './owned-container.ts';
+import { RootFilesystems, type RootSource } from './root-filesystem.ts';
+
+export interface PlatformOptions {
+  /** @default `$HCSSHIM_ENGINE`, else `qemu` */
+  engine?: EngineName;
+  /** Directory with `vmlinux`, `initrd.img` and `rootfs.vhd`. @default `$HCSSHIM_BOOT`, else the checkout's `out`, else the cache's `boot` */
+  bootDirectory?: string;
+  /** QEMU only: whether to start VMs from templates. @default true */
+  templates?: boolean;
+  /** QEMU only. @default 'auto': KVM when it really works */
+  accelerator?: 'auto' | 'kvm' | 'tcg';
+  /** Receives the guests' logs, a line of JSON at a time. @default dropped */
+  guestLog?: (vmId: string, line: string) => void;
+}
+
+/** Options of a container that gets a VM to itself. */
+export interface ContainerOptions extends ProcessOptions, CallOptions {
+  /** Letters, digits, `-`, `_` and `.`. */
+  id: string;
+  /** A docker-archive or OCI-layout tar, an OCI-layout directory, or a root file system. Or else give `rootMounts`. */
+  image?: string;
+  /** The root as containerd hands it over: mounts of a snapshotter. */
+  rootMounts?: readonly { type: string; source: string; options: readonly string[] }[];
+  /** A whole OCI spec. @default made from the image and the process options */
+  spec?: OciSpec;
+  /** Memory of the VM in MiB. Annotations of the spec win. @default 256 */
+  memoryMb?: number;
+  /** Processors of the VM. @default 2 */
+  processors?: number;
+  /** Size of the writable layer in GiB, sparse. @default 20 */
+  scratchSizeGb?: number;
+}
+
+/** Upstream's name for the VM of a standalone container. */
+const vmIdOf = (containerId: string): string => `${containerId}@vm`;
+const containerIdPattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
+const bytesPerGib = 1024 ** 3;
+
+/** Opens the Host Compute Service of this machine. */
+export async function openPlatform(options: PlatformOptions = {}): Promise<Platform> {
+  if (process.platform !== 'linux') {
+    throw new HcsError({
+      action: `Cannot open the platform "${process.platform}"`,
+      problem: 'only Linux is supported yet',
+      code: 'ERROR_NOT_SUPPORTED',
+    });
+  }
+  return new Platform(options);
+}
+
+/** The services of a machine: where VMs and containers come from. Disposing it ends those that are left. */
+export class Platform implements AsyncDisposable {
+  readonly engine: EngineName;
+  readonly #options: PlatformOptions;
+  readonly #services: LinuxComputeService;
+  readonly #roots: RootFilesystems;
+
+  /** Use `openPlatform`. */
+  constructor(options: PlatformOptions) {
+    this.engine = options.engine ?? defaultEngine();
+    this.#options = options;
+    this.#services = createLinuxComputeService({
+      monitor:
+        this.engine === 'qemu'
+          ? createQemuMonitorKind({
+              cacheDirectory: cacheDirectory(),
+              accelerator: options.accelerator ?? 'auto',
+              templates:
+                options.templates === false ? false : { directory: join(cacheDirectory(), 'templates') },
+            })
+          : createSandboxMonitorKind({ agentCommand: guestAgentCommand() }),
+      stateDirectory: stateDirectory(),
+    });
+    this.#roots = new RootFilesystems(cacheDirectory());
+  }
+
+  get compute(): LinuxComputeService['compute'] {
+    return this.#services.compute;
+  }
+
+  get sockets(): LinuxComputeService['sockets'] {
+    return this.#services.sockets;
+  }
+
+  /** Starts a Linux utility VM and connects to its agent. */
+  async createLinuxVm(options: LinuxVmOptions & CallOptions): Promise<UtilityVm> {
+    const { signal, ...vm } = options;
+    return UtilityVm.start(
+      {
+        compute: this.compute,
+        sockets: this.sockets,
+        ...(this.#options.guestLog ? { guestLog: this.#options.guestLog } : {}),
+      },
+      this.engine === 'qemu' && !vm.bootFiles ? { ...vm, bootFiles: this.#bootFiles() } : vm,
+      signal ? { signal } : {},
+    );
+  }
+
+  /**
+   * Makes a container in a VM of its own; its process does not run yet. The VM starts while the root's disks
+   * are made. A failure leaves nothing behind.
+   */
+  async createContainer(options: ContainerOptions): Promise<OwnedContainer> {
+    checkContainerId(options.id);
+    const { signal } = options;
+    const annotations = parseAnnotations(options.spec?.annotations);
+    this.#checkEngine(annotations);
+    await using undo = new AsyncDisposableStack();
+    const starting = this.createLinuxVm({
+      ...this.#vmOptions(options, annotations),
+      ...(signal ? { signal } : {}),
+    }).then((vm) => undo.use(vm));
+    const preparing = phase('storage: root disks', options.id, () =>
+      this.#roots.prepare(rootSource(options), {
+        scratchBytes: (annotations.scratchSizeGb ?? options.scratchSizeGb ?? 20) * bytesPerGib,
+        ...(signal ? { signal } : {}),
+      }),
+    ).then((root) => undo.use(root));
+    // Both are waited for, so that whatever one of them made is undone when the other fails.
+    const [started, prepared] = await Promise.allSettled([starting, preparing]);
+    if (prepared.status === 'rejected') throw prepared.reason;
+    if (started.status === 'rejected') throw started.reason;
+    const vm = started.value;
+    const root = prepared.value;
+    const container = await LinuxContainer.create(
+      vm,
+      {
+        id: options.id,
+        spec: options.spec ?? defaultSpec(root.image, { ...options, hostname: options.id.slice(0, 63) }),
+        layers: root.layers,
+        scratch: root.scratch,
+      },
+      signal ? { signal } : {},
+    );
+    return new OwnedContainer(container, root.image, undo.move());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#services[Symbol.asyncDispose]();
+  }
+
+  #vmOptions(options: ContainerOptions, annotations: ContainerAnnotations): LinuxVmOptions {
+    const memoryMb = annotations.memoryMb ?? options.memoryMb;
+    const processors = annotations.processors ?? options.processors;
+    return {
+      id: vmIdOf(options.id),
+      ...(memoryMb === undefined ? {} : { memoryMb }),
+      ...(processors === undefined ? {} : { processors }),
+      ...(annotations.processorLimit === undefined ? {} : { processorLimit: annotations.processorLimit }),
+      ...(annotations.processorWeight === undefined ? {} : { processorWeight: annotations.processorWeight }),
+      ...(annotations.kernelArguments === undefined ? {} : { kernelArguments: annotations.kernelArguments }),
+      ...(annotations.bootFilesPath === undefined || this.engine === 'sandbox'
+        ? {}
+        : { bootFiles: bootFilesIn(annotations.bootFilesPath) }),
+    };
+  }
+
+  #bootFiles(): BootFiles {
+    return bootFilesIn(this.#options.bootDirectory ?? bootDirectory([builtBootDirectory]));
+  }
+
+  #checkEngine({ engine }: ContainerAnnotations): void {
+    if (engine === undefined || parseEngineName(engine) === this.engine) return;
+    throw new HcsError({
+      action: `Cannot use the ${engine} engine`,
+      problem: `this platform was opened with the ${this.engine} engine`,
+      code: 'E_INVALIDARG',
+    });
+  }
+}
+
+function bootFilesIn(directory: string): BootFiles {
+  return {
+    kernel: join(directory, 'vmlinux'),
+    initrd: join(directory, 'initrd.img'),
+    rootfs: join(directory, 'rootfs.vhd'),
+  };
+}
+
+function rootSource({ id, image, rootMounts }: ContainerOptions): RootSource {
+  if (image !== undefined) return { image };
+  if (rootMounts !== undefined) return { mounts: rootMounts };
+  throw new HcsError({
+    action: `Cannot create container "${id}"`,
+    problem: 'it has no root, give an image or root mounts',
+    code: 'E_INVALIDARG',
+  });
+}
+
+function checkContainerId(id: string): void {
+  if (containerIdPattern.test(id)) return;
+  throw new HcsError({
+    action: `Cannot create container "${id.slice(0, 128)}"`,
+    problem: 'an id is 1 to 128 letters, digits, "_", "." and "-", and begins with a letter or digit',
+    code: 'E_INVALIDARG',
+  });
+}
