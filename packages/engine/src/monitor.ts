@@ -10,13 +10,17 @@ export interface MonitorOptions {
   runtimeId: string;
   /** Validated already: see `validateDocument`. */
   document: ComputeSystemDocument;
-  /** The state directory of this system, mode 0700; removed by the engine after the end. */
+  /**
+   * A directory for the monitor's own files, mode 0700, empty, with a path that leaves room for the names of
+   * unix sockets (50 bytes); removed by the engine after the end.
+   */
   directory: string;
 }
 
 /**
  * What runs one compute system: QEMU, or a sandbox. It knows no states: the compute system calls a method
- * only when the state allows it, and one at a time (but `terminate`, which may come during any other).
+ * only when the state allows it, and one at a time (but `terminate`, which may come during any other). A call
+ * that rejects, also since its signal aborted, has undone what it had begun.
  */
 export interface Monitor extends AsyncDisposable {
   /** The system executes when this resolves. */
@@ -44,6 +48,8 @@ export interface Monitor extends AsyncDisposable {
 /** A way to run compute systems. */
 export interface MonitorKind {
   readonly name: 'qemu' | 'sandbox';
+  /** False when it brings its own guest and ignores the kernel that a document names. @default true */
+  readonly bootsKernel?: boolean;
   /** Prepares everything but lets nothing of the guest run. A failed create undoes what it did. */
   create(options: MonitorOptions): Promise<Monitor>;
 }

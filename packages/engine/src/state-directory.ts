@@ -1,0 +1,200 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ComputeSystemDocument, SystemState } from '@hcsshim/schema';
+import { type HostProcess, mayBeRunning, type ProcessIdentity, thisProcess } from './process-identity.ts';
+
+/** What `state.json` holds: all that another process must know to show a system, or to clear up after it. */
+export interface SystemRecord {
+  version: 1;
+  id: string;
+  /** `Owner` of the document. */
+  ownerName: string;
+  /** The process that created the system and runs its monitor. */
+  owner: HostProcess;
+  runtimeId: string;
+  monitor: 'qemu' | 'sandbox';
+  /** `Unknown` while it is being created. */
+  state: SystemState;
+  /** ISO 8601. */
+  createdAt: string;
+  /** The monitor's processes, killed when the owner is found dead. */
+  processes: ProcessIdentity[];
+}
+
+/**
+ * The state of all compute systems of a host:
+ *
+ *     systems/<id>/document.json   as handed to create
+ *     systems/<id>/state.json      a SystemRecord
+ *     c/<8 hex digits>             control socket, where the owner answers other processes
+ *     m/<8 hex digits>/            the monitor's own files
+ *
+ * The digits are the first of the system's GUID: unix sockets need short paths, and ids may be long. A system's directory appears and disappears in one step, by a rename; names with a leading dot are
+ * directories on their way in or out.
+ */
+export class StateDirectory {
+  readonly root: string;
+  readonly systems: string;
+
+  constructor(root: string = defaultStateDirectory()) {
+    this.root = root;
+    this.systems = join(root, 'systems');
+  }
+
+  systemDirectory(id: string): string {
+    return join(this.systems, id);
+  }
+
+  controlSocket(runtimeId: string): string {
+    return join(this.root, 'c', shortName(runtimeId));
+  }
+
+  monitorDirectory(runtimeId: string): string {
+    return join(this.root, 'm', shortName(runtimeId));
+  }
+
+  /**
+   * Makes the monitor's directory for a new system, and with it sees to it that no two have the same digits.
+   * Returns the new system's GUID.
+   */
+  async allocate(): Promise<string> {
+    await mkdir(join(this.root, 'm'), { recursive: true, mode: 0o700 });
+    await mkdir(join(this.root, 'c'), { recursive: true, mode: 0o700 });
+    for (;;) {
+      const runtimeId = randomUUID();
+      try {
+        await mkdir(this.monitorDirectory(runtimeId), { mode: 0o700 });
+        return runtimeId;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      }
+    }
+  }
+
+  /** Removes what lies outside the system's own directory. */
+  async release(runtimeId: string): Promise<void> {
+    await rm(this.controlSocket(runtimeId), { force: true });
+    await rm(this.monitorDirectory(runtimeId), { recursive: true, force: true });
+  }
+
+  /**
+   * Prepares the directory of a new system under a hidden name; `publish` gives it its own.
+   * The directory names its maker, so that one left half made can be told from one in the making.
+   */
+  async prepare(record: SystemRecord, document: ComputeSystemDocument): Promise<string> {
+    await mkdir(this.systems, { recursive: true, mode: 0o700 });
+    const directory = this.#hidden('new');
+    await mkdir(directory, { mode: 0o700 });
+    await writeFile(join(directory, 'document.json'), JSON.stringify(document), { mode: 0o600 });
+    await writeRecord(directory, record);
+    return directory;
+  }
+
+  /** Gives a prepared directory the system's name. Returns false when a system has it. */
+  async publish(directory: string, id: string): Promise<boolean> {
+    try {
+      await rename(directory, this.systemDirectory(id));
+      return true;
+    } catch (error) {
+      if (['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) return false;
+      throw error;
+    }
+  }
+
+  /** Takes back a prepared directory that was not published. */
+  async discard(directory: string): Promise<void> {
+    await rm(directory, { recursive: true, force: true });
+  }
+
+  async write(record: SystemRecord): Promise<void> {
+    await writeRecord(this.systemDirectory(record.id), record);
+  }
+
+  /** The record of a system, or undefined when there is no such system. */
+  async read(id: string): Promise<SystemRecord | undefined> {
+    return readRecord(this.systemDirectory(id));
+  }
+
+  /** The records of all systems, also of those whose owner has died. */
+  async list(): Promise<SystemRecord[]> {
+    const names = await entries(this.systems);
+    const records = await Promise.all(
+      names.filter((name) => !name.startsWith('.')).map((name) => this.read(name)),
+    );
+    return records.filter((record) => record !== undefined);
+  }
+
+  /** Takes a system's directory away, in one step for all who look. */
+  async remove(id: string): Promise<void> {
+    const hidden = this.#hidden('old');
+    try {
+      await rename(this.systemDirectory(id), hidden);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      throw error;
+    }
+    await rm(hidden, { recursive: true, force: true });
+  }
+
+  /** Removes hidden directories whose makers have died on the way. */
+  async removeUnfinished(): Promise<void> {
+    for (const name of await entries(this.systems)) {
+      const [, pid, startTime] = /^\.(?:new|old)-(\d+)-(\d+)-/.exec(name) ?? [];
+      if (pid === undefined) continue;
+      const maker = { ...thisProcess(), pid: Number(pid), startTime: Number(startTime) };
+      if (!mayBeRunning(maker)) await rm(join(this.systems, name), { recursive: true, force: true });
+    }
+  }
+
+  #hidden(purpose: 'new' | 'old'): string {
+    const { pid, startTime } = thisProcess();
+    return join(this.systems, `.${purpose}-${pid}-${startTime}-${randomUUID().slice(0, 8)}`);
+  }
+}
+
+/** True when the process that owned the system is gone, so that nobody looks after what it left. */
+export function isAbandoned(record: SystemRecord): boolean {
+  return !mayBeRunning(record.owner);
+}
+
+/**
+ * `$HCSSHIM_STATE`; else `/run/hcsshim` for root, `$XDG_RUNTIME_DIR/hcsshim` for others, and where that is
+ * not set, `/run/user/<uid>/hcsshim`.
+ */
+export function defaultStateDirectory(): string {
+  const { HCSSHIM_STATE: asked, XDG_RUNTIME_DIR: runtime } = process.env;
+  if (asked) return asked;
+  const uid = process.getuid?.();
+  if (uid === 0) return '/run/hcsshim';
+  return join(runtime || `/run/user/${uid}`, 'hcsshim');
+}
+
+function shortName(runtimeId: string): string {
+  return runtimeId.slice(0, 8);
+}
+
+async function writeRecord(directory: string, record: SystemRecord): Promise<void> {
+  const path = join(directory, 'state.json');
+  await writeFile(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
+  await rename(`${path}.new`, path);
+}
+
+async function readRecord(directory: string): Promise<SystemRecord | undefined> {
+  try {
+    const record = JSON.parse(await readFile(join(directory, 'state.json'), 'utf8')) as SystemRecord;
+    return record.version === 1 ? record : undefined;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
+  }
+}
+
+async function entries(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+}

@@ -1,0 +1,62 @@
+import type { CallOptions, ComputeSystem, SystemExit } from '@hcsshim/hcs';
+import type { ModifySettingRequest, PropertyQuery, SystemProperties } from '@hcsshim/schema';
+import type { OwnedSystem } from './owned-system.ts';
+import { closedHandleError } from './remote-system.ts';
+
+/** A handle, within the owning process, to a system. */
+export class SystemHandle implements ComputeSystem {
+  readonly id: string;
+  readonly runtimeId: string;
+  readonly #system: OwnedSystem;
+  #closed = false;
+
+  constructor(system: OwnedSystem) {
+    this.id = system.id;
+    this.runtimeId = system.runtimeId;
+    this.#system = system;
+    system.retain();
+  }
+
+  async start(options?: CallOptions): Promise<void> {
+    await this.#open('start').start(options);
+  }
+
+  async shutdown(options?: CallOptions): Promise<void> {
+    await this.#open('shutdown').shutdown(options);
+  }
+
+  async terminate(options?: CallOptions): Promise<void> {
+    await this.#open('terminate').terminate(options);
+  }
+
+  async pause(options?: CallOptions): Promise<void> {
+    await this.#open('pause').pause(options);
+  }
+
+  async resume(options?: CallOptions): Promise<void> {
+    await this.#open('resume').resume(options);
+  }
+
+  async getProperties(query?: PropertyQuery, options?: CallOptions): Promise<SystemProperties> {
+    return this.#open('read properties of').getProperties(query, options);
+  }
+
+  async modify(request: ModifySettingRequest, options?: CallOptions): Promise<void> {
+    await this.#open('modify').modify(request, options);
+  }
+
+  async wait(options?: CallOptions): Promise<SystemExit> {
+    return this.#open('wait for').wait(options);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#system.release();
+  }
+
+  #open(verb: string): OwnedSystem {
+    if (this.#closed) throw closedHandleError(verb, this.id);
+    return this.#system;
+  }
+}
