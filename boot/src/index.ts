@@ -1,0 +1,1 @@
+export { type BootFiles, type BootFilesOptions, ensureBootFiles } from './boot-files.ts';
