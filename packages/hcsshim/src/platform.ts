@@ -14,7 +14,7 @@ import { bootDirectory, cacheDirectory, stateDirectory } from './directories.ts'
 import { defaultEngine, type EngineName, parseEngineName } from './engine-name.ts';
 import { builtBootDirectory, guestAgentCommand } from './installation.ts';
 import { OwnedContainer } from './owned-container.ts';
-import { RootFilesystems, type RootSource } from './root-filesystem.ts';
+import { type RootDisks, RootFilesystems, type RootSource } from './root-filesystem.ts';
 
 export interface PlatformOptions {
   /** @default `$HCSSHIM_ENGINE`, else `qemu` */
@@ -122,11 +122,11 @@ export class Platform implements AsyncDisposable {
     const annotations = parseAnnotations(options.spec?.annotations);
     this.#checkEngine(annotations);
     await using undo = new AsyncDisposableStack();
-    const starting = this.createLinuxVm({
+    const starting: Promise<UtilityVm> = this.createLinuxVm({
       ...this.#vmOptions(options, annotations),
       ...(signal ? { signal } : {}),
     }).then((vm) => undo.use(vm));
-    const preparing = phase('storage: root disks', options.id, () =>
+    const preparing: Promise<RootDisks> = phase('storage: root disks', options.id, () =>
       this.#roots.prepare(rootSource(options), {
         scratchBytes: (annotations.scratchSizeGb ?? options.scratchSizeGb ?? 20) * bytesPerGib,
         ...(signal ? { signal } : {}),

@@ -35,7 +35,7 @@ export function encodeMessage(message: unknown): Buffer {
 
 /** The frames of a stream in order. Throws on a frame over 1 MiB and on a stream that ends inside one. */
 export async function* readFrames(stream: Duplex): AsyncGenerator<Frame> {
-  let rest = Buffer.alloc(0);
+  let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
     while (rest.length >= headerLength) {
