@@ -12,7 +12,7 @@ const WNOWAIT = 0x01000000;
 const P_ALL = 0;
 const SYS_pidfd_open = 434n;
 /** Where `si_pid` lies in `siginfo_t` on 64-bit machines. */
-const siginfoPidOffset = 12;
+const siginfoPidOffset = 16;
 
 /** How a process ended: by `exitCode`, or killed by a signal and then `exitCode` is 128 + its number, as shells say. */
 export interface ProcessExit {

@@ -1,7 +1,12 @@
 import { constants } from 'node:os';
 import { getSystemErrorMessage } from 'node:util';
 
-const namesByNumber = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+/** Where a number has two names, the first is the one that Node and libuv use: EAGAIN, not EWOULDBLOCK. */
+const namesByNumber = new Map(
+  Object.entries(constants.errno)
+    .map(([name, number]) => [number, name] as const)
+    .reverse(),
+);
 
 /** A system call that failed. `code` is the errno's name (`ENOENT`), as in Node's own errors. */
 export class SystemCallError extends Error {
