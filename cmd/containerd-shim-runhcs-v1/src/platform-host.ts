@@ -1,0 +1,124 @@
+import { join } from 'node:path';
+import type { EngineName, GuestProcess, OwnedContainer, Platform } from 'hcsshim';
+import type {
+  CallOptions,
+  ContainerRequest,
+  HostedContainer,
+  HostedProcess,
+  StdioRequest,
+  TaskHost,
+} from './task-host.ts';
+
+const engineAnnotation = 'io.hcsshim.engine';
+const containerTypeAnnotation = 'io.kubernetes.cri.container-type';
+
+/**
+ * Containers by the SDK, each in a VM of its own. The SDK is loaded with the first container: a shim that has
+ * none stays small, and answers sooner.
+ */
+export class PlatformHost implements TaskHost {
+  readonly #platforms = new Map<EngineName, Platform>();
+
+  async create(request: ContainerRequest, options: CallOptions): Promise<HostedContainer> {
+    const { HcsError } = await import('hcsshim');
+    const { annotations = {}, root } = request.spec;
+    if (annotations[containerTypeAnnotation] === 'container') {
+      throw new HcsError({
+        action: `Cannot create container "${request.id}"`,
+        problem: 'further containers in the VM of a pod sandbox are not supported yet',
+        code: 'ERROR_NOT_SUPPORTED',
+      });
+    }
+    const platform = await this.#platform(annotations[engineAnnotation]);
+    const container = await platform.createContainer({
+      id: request.id,
+      spec: request.spec,
+      ...(request.rootfs.length > 0
+        ? { rootMounts: request.rootfs }
+        : { image: join(request.bundle, root?.path ?? 'rootfs') }),
+      ...options,
+    });
+    return new PlatformContainer(container);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#platforms.values()].map((platform) => platform[Symbol.asyncDispose]()));
+  }
+
+  async #platform(annotation: string | undefined): Promise<Platform> {
+    const { defaultEngine, openPlatform, parseEngineName } = await import('hcsshim');
+    const engine = annotation === undefined ? defaultEngine() : parseEngineName(annotation);
+    const open = this.#platforms.get(engine);
+    if (open) return open;
+    const platform = await openPlatform({ engine });
+    this.#platforms.set(engine, platform);
+    return platform;
+  }
+}
+
+class PlatformContainer implements HostedContainer {
+  /** The VM lives and dies with this process, which upstream also reports. */
+  readonly pid = process.pid;
+  readonly lost: Promise<string>;
+  readonly #container: OwnedContainer;
+  readonly #watching = new AbortController();
+  #deleted: Promise<void> | undefined;
+
+  constructor(container: OwnedContainer) {
+    this.#container = container;
+    this.lost = this.#watch();
+  }
+
+  async start(stdio: StdioRequest): Promise<HostedProcess> {
+    const init = await this.#container.start(stdio);
+    return hostedProcess(init, async () => (await this.#container.wait()).exitCode);
+  }
+
+  async exec(process: Parameters<HostedContainer['exec']>[0], stdio: StdioRequest): Promise<HostedProcess> {
+    return hostedProcess(await this.#container.exec(process, stdio));
+  }
+
+  async pause(options: CallOptions): Promise<void> {
+    await this.#container.pause(options);
+  }
+
+  async resume(options: CallOptions): Promise<void> {
+    await this.#container.resume(options);
+  }
+
+  async processIds(): Promise<number[]> {
+    return this.#container.processes();
+  }
+
+  async statistics(): Promise<unknown> {
+    return this.#container.statistics();
+  }
+
+  async delete(): Promise<void> {
+    this.#watching.abort();
+    this.#deleted ??= this.#container[Symbol.asyncDispose]();
+    await this.#deleted;
+  }
+
+  /** Resolves when the VM ends by itself; never when it is deleted. */
+  async #watch(): Promise<string> {
+    try {
+      return (await this.#container.vm.wait({ signal: this.#watching.signal })).reason;
+    } catch (error) {
+      if (this.#watching.signal.aborted) return new Promise(() => {});
+      return (error as Error).message;
+    }
+  }
+}
+
+function hostedProcess(process: GuestProcess, wait = () => process.wait()): HostedProcess {
+  return {
+    pid: process.pid,
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    wait,
+    kill: (signal, options) => process.kill(signal, options),
+    resize: (size, options) => process.resize(size, options),
+  };
+}

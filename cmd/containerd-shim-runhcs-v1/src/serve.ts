@@ -1,0 +1,118 @@
+import { subscribe } from 'node:diagnostics_channel';
+import { constants, openSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Any } from '@bufbuild/protobuf/wkt';
+import { TtrpcServer } from '@hcsshim/ttrpc';
+import { bundleFile } from './bundle.ts';
+import type { CommandLine } from './command-line.ts';
+import { EventPublisher } from './event-publisher.ts';
+import { Task } from './generated/containerd/task/v2/task_pb.ts';
+import { IdleWatch } from './idle-watch.ts';
+import { describeError, Log } from './log.ts';
+import { PlatformHost } from './platform-host.ts';
+import { readOptionsStream } from './runtime-options.ts';
+import { removeSocket } from './shim-socket.ts';
+import { TaskService } from './task-service.ts';
+
+/** Where `start` put the listening socket. */
+const socketFd = 3;
+const errorFd = 2;
+/** How long answers and events may take to leave before the shim ends without them. In milliseconds. */
+const farewellTimeout = 30_000;
+/** containerd has written the options long before the shim runs. In milliseconds. */
+const optionsTimeout = 5_000;
+
+/** The daemon: serves the tasks of a container, or of a pod, until containerd asks for its end. */
+export async function serve(command: CommandLine): Promise<void> {
+  const log = openLog(command);
+  logTroubles(log);
+  logPhases(log);
+  log.info('shim started', { bundle: command.bundle });
+
+  const startOptions = readStartOptions();
+  const events = new EventPublisher({
+    address: process.env.TTRPC_ADDRESS || `${command.address}.ttrpc`,
+    namespace: command.namespace,
+    log,
+  });
+  const host = new PlatformHost();
+  const server = new TtrpcServer();
+  const service = new TaskService({ host, events, log, startOptions, onShutdown: (now) => stop(now) });
+  server.register(Task, service);
+
+  let stopping = false;
+  const stop = (now: boolean): void => {
+    if (now) process.exit(0);
+    if (stopping) return;
+    stopping = true;
+    // From here on a new shim for the same container may listen.
+    removeSocket(command.socket);
+    void sayFarewell();
+  };
+  const sayFarewell = async (): Promise<void> => {
+    setTimeout(() => process.exit(1), farewellTimeout).unref();
+    await service.abandonTasks();
+    await events.drained();
+    await server.shutdown().catch((error) => log.warning('calls dropped', { error: describeError(error) }));
+    await host[Symbol.asyncDispose]();
+    log.info('shim ended');
+    process.exit(0);
+  };
+  process.on('SIGTERM', () => stop(false));
+  process.on('SIGINT', () => stop(false));
+
+  const idle = new IdleWatch(
+    () => service.isEmpty,
+    () => stop(false),
+  );
+  const listener = createServer();
+  listener.on('connection', (socket) => idle.watch(socket));
+  server.listen(listener);
+  listener.listen({ fd: socketFd });
+}
+
+/** Whoever starts a shim by hand may leave its input open: then there are no options. */
+function readStartOptions(): Promise<Any | undefined> {
+  const reading = readOptionsStream(process.stdin);
+  const options = Promise.race([reading, sleep(optionsTimeout, undefined, { ref: false })]);
+  options.catch(() => {});
+  return options;
+}
+
+/** A descriptor of its own that does not block, since Node's standard streams do. */
+function openLog({ bundle, id, namespace, debug }: CommandLine): Log {
+  const fields = { shim: id, namespace, pid: process.pid };
+  const level = debug ? 'debug' : 'info';
+  try {
+    return new Log(
+      openSync(join(bundle, bundleFile.log), constants.O_RDWR | constants.O_NONBLOCK),
+      fields,
+      level,
+    );
+  } catch {
+    return new Log(errorFd, fields, level);
+  }
+}
+
+function logTroubles(log: Log): void {
+  process.on('warning', (warning) => log.warning('warning', { error: describeError(warning) }));
+  process.on('uncaughtException', (error) => {
+    log.error('shim failed', {
+      error: describeError(error),
+      stack: error instanceof Error ? error.stack : '',
+    });
+    process.exit(1);
+  });
+}
+
+function logPhases(log: Log): void {
+  subscribe('hcsshim:phase', (message) => {
+    const { name, subject, duration, failed } = message as Record<'name' | 'subject', string> & {
+      duration: number;
+      failed: boolean;
+    };
+    log.debug('phase', { name, subject, ms: Math.round(duration * 10) / 10, ...(failed ? { failed } : {}) });
+  });
+}
