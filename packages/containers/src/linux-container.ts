@@ -120,7 +120,7 @@ export class LinuxContainer implements AsyncDisposable {
     return phase('container: exec', this.id, () =>
       this.vm.createContainerProcess(
         this.id,
-        { EmulateConsole: terminal, OCIProcess: process },
+        { EmulateConsole: terminal, OciProcess: process },
         stdio,
         options,
       ),

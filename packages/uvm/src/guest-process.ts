@@ -1,6 +1,7 @@
 import type { Duplex, Readable, Writable } from 'node:stream';
 import type { GuestConnection, HvListener, HvSocket } from '@hcsshim/bridge';
 import { type CallOptions, HcsError, isHcsError } from '@hcsshim/hcs';
+import type { GuestProcessParameters as MessageParameters } from '@hcsshim/schema';
 
 /** Which of its standard streams the host wants to hold. The others are closed in the guest. */
 export interface StdioRequest {
@@ -14,19 +15,11 @@ export interface TerminalSize {
   rows: number;
 }
 
-/** What is sent as the `ProcessParameters` of an ExecuteProcess message, without the stdio flags. */
-export interface GuestProcessParameters {
-  CommandArgs?: string[];
-  CommandLine?: string;
-  WorkingDirectory?: string;
-  Environment?: Record<string, string>;
-  /** A terminal: one stream for input and output, no stderr. */
-  EmulateConsole?: boolean;
-  /** Run in the VM, not in a container. */
-  CreateInUtilityVm?: boolean;
-  /** An exec in a running container. Absent for a container's init, whose process the spec describes. */
-  OCIProcess?: unknown;
-}
+/** What a process is started with; its standard streams are asked for apart. */
+export type GuestProcessParameters = Omit<
+  MessageParameters,
+  'CreateStdInPipe' | 'CreateStdOutPipe' | 'CreateStdErrPipe'
+>;
 
 export interface GuestProcessPlace {
   /** GUID of the VM. */

@@ -10,6 +10,7 @@ import {
   type SystemExit,
   withDeadline,
 } from '@hcsshim/hcs';
+import { utilityVmId } from '@hcsshim/schema';
 import { readLines } from './guest-log.ts';
 import { GuestProcess, type GuestProcessParameters, type StdioRequest } from './guest-process.ts';
 import { type LinuxVmOptions, linuxVmDocument, rootDiskSlot } from './linux-vm-document.ts';
@@ -23,8 +24,6 @@ export interface VmPlatform {
   guestLog?: (vmId: string, line: string) => void;
 }
 
-/** The id by which guest messages name the VM itself. */
-const vmContainerId = '00000000-0000-0000-0000-000000000000';
 /** Upstream's budget from start to a negotiated guest connection (`internal/uvm/start.go`). */
 const startTimeout = 120_000;
 const entropyBytes = 512;
@@ -103,8 +102,8 @@ export class UtilityVm implements AsyncDisposable {
     options: CallOptions = {},
   ): Promise<GuestProcess> {
     return this.createContainerProcess(
-      vmContainerId,
-      { ...parameters, CreateInUtilityVm: true },
+      utilityVmId,
+      { ...parameters, CreateInUtilityVM: true },
       stdio,
       options,
     );
