@@ -138,7 +138,7 @@ test('metrics beyond the ones that are typed stay', () => {
   const properties = {
     LCOWMetrics: {
       cpu: { usage: { total: 5 } },
-      memory: { usage: { limit: 9223372036854771712 }, swap: {} },
+      memory: { usage: { limit: 2 ** 63 }, swap: {} },
       rdma: {},
     },
   };
