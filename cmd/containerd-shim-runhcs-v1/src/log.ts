@@ -13,6 +13,8 @@ export class Log {
   readonly #fd: number;
   readonly #fields: Record<string, unknown>;
   #dropped = 0;
+  /** The last line found room for its beginning only. */
+  #cut = false;
 
   constructor(fd: number, fields: Record<string, unknown>, level: LogLevel) {
     this.#fd = fd;
@@ -46,9 +48,10 @@ export class Log {
       ...fields,
       ...(this.#dropped > 0 ? { dropped: this.#dropped } : {}),
     };
+    const bytes = Buffer.from(`${this.#cut ? '\n' : ''}${JSON.stringify(line)}\n`);
     try {
-      writeSync(this.#fd, `${JSON.stringify(line)}\n`);
-      this.#dropped = 0;
+      this.#cut = writeSync(this.#fd, bytes) < bytes.length;
+      this.#dropped = this.#cut ? 1 : 0;
     } catch {
       this.#dropped++;
     }
