@@ -1,11 +1,6 @@
 import { join } from 'node:path';
 import { type ContainerAnnotations, LinuxContainer, parseAnnotations } from '@hcsshim/containers';
-import {
-  createLinuxComputeService,
-  createQemuMonitorKind,
-  createSandboxMonitorKind,
-  type LinuxComputeService,
-} from '@hcsshim/engine';
+import { createLinuxComputeService, type LinuxComputeService, type MonitorKind } from '@hcsshim/engine';
 import { type CallOptions, HcsError, phase } from '@hcsshim/hcs';
 import type { OciSpec } from '@hcsshim/schema';
 import { type BootFiles, type LinuxVmOptions, UtilityVm } from '@hcsshim/uvm';
@@ -61,7 +56,26 @@ export async function openPlatform(options: PlatformOptions = {}): Promise<Platf
       code: 'ERROR_NOT_SUPPORTED',
     });
   }
-  return new Platform(options);
+  const engine = options.engine ?? defaultEngine();
+  const services = createLinuxComputeService({
+    monitor: await monitorKind(engine, options),
+    stateDirectory: stateDirectory(),
+  });
+  return new Platform(engine, options, services);
+}
+
+/** Loads only the engine that is used: a shim pays for every module in memory. */
+async function monitorKind(engine: EngineName, options: PlatformOptions): Promise<MonitorKind> {
+  if (engine === 'sandbox') {
+    const { createSandboxMonitorKind } = await import('@hcsshim/engine/sandbox');
+    return createSandboxMonitorKind({ agentCommand: guestAgentCommand() });
+  }
+  const { createQemuMonitorKind } = await import('@hcsshim/engine/qemu');
+  return createQemuMonitorKind({
+    cacheDirectory: cacheDirectory(),
+    accelerator: options.accelerator ?? 'auto',
+    templates: options.templates === false ? false : { directory: join(cacheDirectory(), 'templates') },
+  });
 }
 
 /** The services of a machine: where VMs and containers come from. Disposing it ends those that are left. */
@@ -72,21 +86,10 @@ export class Platform implements AsyncDisposable {
   readonly #roots: RootFilesystems;
 
   /** Use `openPlatform`. */
-  constructor(options: PlatformOptions) {
-    this.engine = options.engine ?? defaultEngine();
+  constructor(engine: EngineName, options: PlatformOptions, services: LinuxComputeService) {
+    this.engine = engine;
     this.#options = options;
-    this.#services = createLinuxComputeService({
-      monitor:
-        this.engine === 'qemu'
-          ? createQemuMonitorKind({
-              cacheDirectory: cacheDirectory(),
-              accelerator: options.accelerator ?? 'auto',
-              templates:
-                options.templates === false ? false : { directory: join(cacheDirectory(), 'templates') },
-            })
-          : createSandboxMonitorKind({ agentCommand: guestAgentCommand() }),
-      stateDirectory: stateDirectory(),
-    });
+    this.#services = services;
     this.#roots = new RootFilesystems(cacheDirectory());
   }
 
