@@ -1,4 +1,5 @@
 import { glob, readdir, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 
 /**
  * What is left on this machine of systems whose state is below `directory`: processes, mounts, loop devices,
@@ -62,12 +63,15 @@ async function leftLoopDevices(directory: string): Promise<string[]> {
   return left;
 }
 
+/** A cgroup of ours without a process: that of a living system has its agent in it. */
 async function leftCgroups(): Promise<string[]> {
   const left: string[] = [];
-  for await (const path of glob(['/sys/fs/cgroup/*/hcsshim/*', '/sys/fs/cgroup/hcsshim/*'], {
-    withFileTypes: true,
-  })) {
-    if (path.isDirectory()) left.push(`cgroup ${path.parentPath}/${path.name}`);
+  for await (const path of glob([
+    '/sys/fs/cgroup/*/hcsshim/*/cgroup.procs',
+    '/sys/fs/cgroup/hcsshim/*/cgroup.procs',
+  ])) {
+    const processes = await readFile(path, 'utf8').catch(() => 'gone');
+    if (processes === '') left.push(`cgroup ${dirname(path)}`);
   }
   return left;
 }
