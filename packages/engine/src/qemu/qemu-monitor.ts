@@ -11,7 +11,7 @@ import { type AcceleratorName, chooseAccelerator } from './accelerator.ts';
 import { defaultCacheDirectory } from './cache-directory.ts';
 import { buildCommandLine, type DiskSlot, vsockDevice } from './command-line.ts';
 import { openDiskImage } from './disk-image.ts';
-import { GuestMemory } from './guest-memory.ts';
+import { MachineMemory } from './machine-memory.ts';
 import { type MachinePlan, planMachine, sharedRootDisk } from './machine.ts';
 import { processStatistics } from './process-statistics.ts';
 import { findQemu, type QemuProgram } from './qemu-program.ts';
@@ -259,7 +259,7 @@ class QemuMonitor implements Monitor {
   /** A VM that begins with its kernel. */
   async #boot(signal: AbortSignal): Promise<VirtualMachine> {
     const { qemu, plan } = this.#parts;
-    using memory = new GuestMemory(plan.machine.memoryMb);
+    using memory = new MachineMemory(plan.machine.memoryMb);
     return await phase('qemu: boot', this.#options.id, () =>
       VirtualMachine.launch({
         program: qemu.path,

@@ -77,7 +77,7 @@ export class TemplateStore {
     const made = await this.find(key);
     if (made) return made;
     await this.#refuseAfterFailure(key);
-    return this.#make(key, options.signal, make);
+    return await this.#make(key, options.signal, make);
   }
 
   /** Takes a template away that turned out to be of no use. */

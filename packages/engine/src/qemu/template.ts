@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { HcsError, phase } from '@hcsshim/hcs';
 import { copySparse } from '@hcsshim/linux';
 import { buildCommandLine, type DiskSlot, InheritedFd, type Machine } from './command-line.ts';
-import { GuestMemory } from './guest-memory.ts';
+import { MachineMemory } from './machine-memory.ts';
 import type { QemuProgram } from './qemu-program.ts';
 import type { QmpClient, QmpEvent } from './qmp.ts';
 import type { Template } from './template-store.ts';
@@ -39,7 +39,7 @@ export async function makeTemplate(
   template: Template,
 ): Promise<void> {
   const { qemu, machine, rootDisk, subject, signal, onLaunch, directory } = options;
-  using memory = new GuestMemory(machine.memoryMb);
+  using memory = new MachineMemory(machine.memoryMb);
   const vm = await phase('qemu: boot the template', subject, async () => {
     const booting = await VirtualMachine.launch({
       program: qemu.path,
@@ -72,7 +72,7 @@ export async function makeTemplate(
 /** A VM that stands where the template was saved. It does not run yet. */
 export async function cloneTemplate(options: TemplateOptions, template: Template): Promise<VirtualMachine> {
   const { qemu, machine, rootDisk, subject, signal, onLaunch } = options;
-  using memory = new GuestMemory(machine.memoryMb);
+  using memory = new MachineMemory(machine.memoryMb);
   await using state = await open(template.statePath);
   // The memory is copied while QEMU starts: it does not look at it before the state comes in.
   const copying = phase('qemu: copy the memory', subject, () =>

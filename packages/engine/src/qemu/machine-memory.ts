@@ -4,7 +4,7 @@ import { closeFd, createMemfd } from '@hcsshim/linux';
  * The RAM of one guest: a file in memory without a name, shared between QEMU and the vsock's backend. It is
  * gone with its last user, so a crash leaves nothing.
  */
-export class GuestMemory implements Disposable {
+export class MachineMemory implements Disposable {
   readonly fd: number;
 
   constructor(sizeMb: number) {
