@@ -114,11 +114,7 @@ class Agent {
 
     if (useStandardStreams) {
       this.#log.attach(process.stderr);
-      const streams: { readable: NodeJS.ReadableStream; writable: NodeJS.WritableStream } = {
-        readable: process.stdin,
-        writable: process.stdout,
-      };
-      await this.#bridge.serve(Duplex.from(streams), handlers);
+      await this.#bridge.serve(standardStreams(), handlers);
       return;
     }
     const bootstrap =
@@ -234,6 +230,12 @@ function runtimePath(): string {
     if (path !== undefined) return path;
   }
   throw new Error(`Cannot run containers: there is no ${runtimeNames.join(' and no ')}, install one of them`);
+}
+
+/** Node's types do not know that a pair will do. */
+function standardStreams(): Duplex {
+  const pair: unknown = { readable: process.stdin, writable: process.stdout };
+  return Duplex.from(pair as AsyncIterable<unknown>);
 }
 
 function describe(error: unknown): string {

@@ -111,20 +111,26 @@ export class Container {
   signal(pid: number, signal: number): void {
     const process = this.#processes.get(pid);
     process.kill(signal);
-    if (process === this.#init) this.#noteExitType(signal);
+    // Its exit is collected in a later turn of the loop, so this is not too late.
+    if (process === this.#init) this.#exitType = exitTypes[signal] ?? this.#exitType;
   }
 
   /** Signals all processes to end. */
   async shutdown(how: 'graceful' | 'forced'): Promise<void> {
     const signal = how === 'graceful' ? SIGTERM : SIGKILL;
+    const before = this.#exitType;
+    if (this.#state !== 'created') this.#expect('shut down', 'running');
+    this.#exitType = exitTypes[signal] ?? before;
     if (this.#state === 'created') {
-      this.#noteExitType(signal);
       this.#stopped();
       return;
     }
-    this.#expect('shut down', 'running');
-    await this.#services.runtime.kill(this.id, signal, { all: true });
-    this.#noteExitType(signal);
+    try {
+      await this.#services.runtime.kill(this.id, signal, { all: true });
+    } catch (error) {
+      this.#exitType = before;
+      throw error;
+    }
   }
 
   /** Ids of all its processes. */
@@ -195,10 +201,6 @@ export class Container {
 
   get #rootPath(): string {
     return this.#options.spec.root?.path ?? '';
-  }
-
-  #noteExitType(signal: number): void {
-    this.#exitType = exitTypes[signal] ?? this.#exitType;
   }
 
   #stopped(): void {

@@ -31,8 +31,6 @@ interface Command {
   args: readonly string[];
   /** @default nothing, with the output collected */
   stdio?: StdioOptions;
-  /** Written to its standard input. */
-  input?: string;
   cwd?: string;
 }
 
@@ -121,11 +119,16 @@ export class RuntimeBinary implements OciRuntime {
   }
 
   async update(id: string, resources: Record<string, unknown>): Promise<void> {
-    await this.#command({
-      action: `Cannot change the limits of container "${id}"`,
-      args: ['update', '--resources', '-', id],
-      input: JSON.stringify(resources),
-    });
+    const file = this.#newFile('resources.json');
+    await writeFile(file, JSON.stringify(resources), { mode: 0o600 });
+    try {
+      await this.#command({
+        action: `Cannot change the limits of container "${id}"`,
+        args: ['update', '--resources', file, id],
+      });
+    } finally {
+      await rm(file, { force: true });
+    }
   }
 
   async delete(id: string): Promise<void> {
@@ -170,14 +173,14 @@ export class RuntimeBinary implements OciRuntime {
     return { pid: await readPid(), terminalFd };
   }
 
-  async #command({ action, args, stdio, input, cwd }: Command): Promise<string> {
+  async #command({ action, args, stdio, cwd }: Command): Promise<string> {
     const log = this.#newFile('log');
     try {
       const child = this.#reaper.spawn(
         this.#path,
         ['--root', this.#root, '--log', log, '--log-format', 'json', ...args],
         {
-          stdio: stdio ?? [input === undefined ? 'ignore' : 'pipe', 'pipe', 'ignore'],
+          stdio: stdio ?? ['ignore', 'pipe', 'ignore'],
           env: environment,
           timeout: commandTimeout,
           killSignal: 'SIGKILL',
@@ -185,7 +188,6 @@ export class RuntimeBinary implements OciRuntime {
         },
       );
       const ended = endOf(child, action, this.#path);
-      child.stdin?.on('error', () => {}).end(input);
       const [ending, output] = await Promise.all([ended, limitedOutput(child)]);
       if (ending === undefined) return output;
       throw runtimeError(action, await readFile(log, 'utf8').catch(() => ''), ending);
