@@ -15,6 +15,8 @@ const namespaceCommand = [
   ...['unshare', '-m', '-p', '-u', '-i', '-n', '--fork', '--kill-child=KILL', '--mount-proc', '--'],
 ];
 
+/** unshare of util-linux 2.38 fails with this where it should end by the signal that killed its child. */
+const lostSignal = 'unshare: sigprocmask unblock failed: Invalid argument';
 /** How much of what the agent last wrote is kept to explain its end. */
 const longestTail = 2048;
 /** How long to wait for that after the end. In milliseconds. */
@@ -82,8 +84,10 @@ export class AgentProcess {
     await Promise.race([closed, sleep(tailTimeout)]);
     this.#child.stdout.destroy();
     this.#child.stderr.destroy();
-    const how = signal ? `was killed by signal ${signal}` : `ended with exit code ${code}`;
-    const lastLine = this.#tail.trim().split('\n').at(-1);
+    const lines = this.#tail.trim().split('\n');
+    const killed = signal !== null || lines.at(-1) === lostSignal;
+    const how = killed ? `was killed by ${signal ?? 'a signal'}` : `ended with exit code ${code}`;
+    const lastLine = lines.filter((line) => line !== lostSignal).at(-1);
     return {
       type: 'UnexpectedExit',
       reason: `the sandbox's agent ${how}${lastLine ? `, its last words: ${lastLine}` : ''}`,

@@ -41,6 +41,7 @@ class SandboxMonitor implements Monitor {
   readonly #sockets: UnixHvSockets;
   readonly #owned: AsyncDisposableStack;
   readonly #end = Promise.withResolvers<SystemExit>();
+  #starting: Promise<void> | undefined;
   #agent: AgentProcess | undefined;
   #startedAt = 0;
 
@@ -88,14 +89,11 @@ class SandboxMonitor implements Monitor {
   }
 
   async start({ signal }: CallOptions): Promise<void> {
-    await phase('sandbox: start', this.#id, async () => {
-      signal?.throwIfAborted();
-      const agent = await AgentProcess.spawn(this.#command, `Cannot start sandbox "${this.#id}"`);
-      this.#agent = agent;
-      this.#startedAt = Date.now();
-      void agent.exited.then((exit) => this.#end.resolve(exit));
-      await this.#enterCgroup(agent);
-    });
+    this.#starting = phase('sandbox: start', this.#id, () => this.#spawn());
+    await this.#starting;
+    if (!signal?.aborted) return;
+    await this.terminate();
+    throw signal.reason;
   }
 
   async shutdown(): Promise<void> {
@@ -103,6 +101,7 @@ class SandboxMonitor implements Monitor {
   }
 
   async terminate(): Promise<void> {
+    await this.#starting?.catch(() => {});
     if (this.#agent) {
       this.#cgroup.thaw();
       this.#agent.signal('SIGKILL');
@@ -171,6 +170,14 @@ class SandboxMonitor implements Monitor {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.terminate();
     await this.#owned.disposeAsync();
+  }
+
+  async #spawn(): Promise<void> {
+    const agent = await AgentProcess.spawn(this.#command, `Cannot start sandbox "${this.#id}"`);
+    this.#agent = agent;
+    this.#startedAt = Date.now();
+    void agent.exited.then((exit) => this.#end.resolve(exit));
+    await this.#enterCgroup(agent);
   }
 
   /**

@@ -1,0 +1,41 @@
+import { describe, it } from 'node:test';
+import { devices } from './devices.ts';
+import { assertNothingLeft } from './expectations.ts';
+import { handles } from './handles.ts';
+import type { ContractHarness, ContractSubject } from './harness.ts';
+import { lifeCycle } from './life-cycle.ts';
+import { ownership } from './ownership.ts';
+
+export type { ContractHarness, ContractSubject, ForeignOwner } from './harness.ts';
+
+/** A promise of the Host Compute Service, kept or broken by an implementation. */
+export type ContractTest = (harness: ContractHarness) => Promise<void>;
+
+const chapters: Record<string, Record<string, ContractTest>> = {
+  'life cycle': lifeCycle,
+  handles,
+  'disks and sockets': devices,
+  ownership,
+};
+
+const defaultPatience = 60_000;
+
+/**
+ * The compliance suite of `ComputeService` and `HvSocket`, for node:test: call it in a test file of the
+ * implementation. Each test gets a harness of its own, and at its end nothing may be left of it.
+ */
+export function computeServiceContract(name: string, subject: ContractSubject): void {
+  describe(`${name} keeps the compute service's contract`, { skip: subject.skip ?? false }, () => {
+    for (const [chapter, tests] of Object.entries(chapters)) {
+      describe(chapter, () => {
+        for (const [promise, test] of Object.entries(tests)) {
+          it(promise, { timeout: subject.patience ?? defaultPatience }, async () => {
+            await using harness = await subject.open();
+            await test(harness);
+            await assertNothingLeft(harness);
+          });
+        }
+      });
+    }
+  });
+}
