@@ -13,6 +13,7 @@ import { CallLimits, type CallOptions, type ClientCall, StreamCall, UnaryCall } 
 import { toTimeoutNano } from './deadline.ts';
 import { decodeResponse, encodeRequest, type ResponseEnvelope } from './envelope.ts';
 import { TtrpcError } from './error.ts';
+import { plainBytes } from './fields.ts';
 import { FrameFlag, FrameType, frameHeaderLength } from './frame.ts';
 import { FrameChannel } from './frame-channel.ts';
 import { Inbox } from './inbox.ts';
@@ -180,7 +181,7 @@ export class TtrpcConnection implements AsyncDisposable {
         receiveResponse(call, body);
         return;
       case FrameType.data:
-        if (call.data(flags, body)) this.#calls.delete(streamId);
+        if (call.data(flags, plainBytes(body))) this.#calls.delete(streamId);
         return;
       case FrameType.request:
         this.#settle(

@@ -24,6 +24,11 @@ export const wireType = {
 /** Deepest nesting of unknown groups that is skipped, as protobuf implementations have it. */
 const groupLimit = 100;
 
+/** A view of a buffer's bytes as what messages hold: with a Buffer in them they would not compare alike. */
+export function plainBytes(buffer: Buffer, start = 0, end = buffer.length): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset + start, end - start);
+}
+
 /** Goes through the fields of one message. */
 export class FieldReader {
   readonly #bytes: Buffer;
@@ -68,7 +73,7 @@ export class FieldReader {
 
   bytes(): Uint8Array {
     const start = this.#take();
-    return this.#bytes.subarray(start, this.#position);
+    return plainBytes(this.#bytes, start, this.#position);
   }
 
   string(): string {

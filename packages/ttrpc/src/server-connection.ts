@@ -3,6 +3,7 @@ import type { DescMethod } from '@bufbuild/protobuf';
 import { startTimer } from './deadline.ts';
 import { decodeRequest, encodeResponse, type RequestEnvelope } from './envelope.ts';
 import { TtrpcError } from './error.ts';
+import { plainBytes } from './fields.ts';
 import { FrameFlag, FrameType, frameHeaderLength } from './frame.ts';
 import { FrameChannel } from './frame-channel.ts';
 import { Inbox } from './inbox.ts';
@@ -137,7 +138,7 @@ export class ServerConnection {
       throw new TtrpcError('InvalidArgument', `Cannot send on stream ${streamId}: it takes one request`);
     if (hasMessage && call.inbox?.ended)
       throw new TtrpcError('InvalidArgument', `Cannot send on stream ${streamId}: its sender has closed it`);
-    if (hasMessage) call.inbox?.push(body);
+    if (hasMessage) call.inbox?.push(plainBytes(body));
     if (flags & FrameFlag.remoteClosed) call.inbox?.end();
   }
 

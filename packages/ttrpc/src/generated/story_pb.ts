@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file story.proto.
  */
 export const file_story: GenFile = /*@__PURE__*/
-  fileDesc("CgtzdG9yeS5wcm90bxIOdHRycGMuc3RvcnkudjEiLQoMR3JlZXRSZXF1ZXN0EgwKBG5hbWUYASABKAkSDwoHYmFsbGFzdBgCIAEoDCIyCg1HcmVldFJlc3BvbnNlEhAKCGdyZWV0aW5nGAEgASgJEg8KB2JhbGxhc3QYAiABKAwiFwoGTnVtYmVyEg0KBXZhbHVlGAEgASgFMv8BCgVTdG9yeRJECgVHcmVldBIcLnR0cnBjLnN0b3J5LnYxLkdyZWV0UmVxdWVzdBodLnR0cnBjLnN0b3J5LnYxLkdyZWV0UmVzcG9uc2USNwoDU3VtEhYudHRycGMuc3RvcnkudjEuTnVtYmVyGhYudHRycGMuc3RvcnkudjEuTnVtYmVyKAESOQoFQ291bnQSFi50dHJwYy5zdG9yeS52MS5OdW1iZXIaFi50dHJwYy5zdG9yeS52MS5OdW1iZXIwARI8CgZEb3VibGUSFi50dHJwYy5zdG9yeS52MS5OdW1iZXIaFi50dHJwYy5zdG9yeS52MS5OdW1iZXIoATABYgZwcm90bzM");
+  fileDesc("CgtzdG9yeS5wcm90bxIOdHRycGMuc3RvcnkudjEiLQoMR3JlZXRSZXF1ZXN0EgwKBG5hbWUYASABKAkSDwoHYmFsbGFzdBgCIAEoDCIyCg1HcmVldFJlc3BvbnNlEhAKCGdyZWV0aW5nGAEgASgJEg8KB2JhbGxhc3QYAiABKAwiKAoGTnVtYmVyEg0KBXZhbHVlGAEgASgFEg8KB2JhbGxhc3QYAiABKAwy/wEKBVN0b3J5EkQKBUdyZWV0EhwudHRycGMuc3RvcnkudjEuR3JlZXRSZXF1ZXN0Gh0udHRycGMuc3RvcnkudjEuR3JlZXRSZXNwb25zZRI3CgNTdW0SFi50dHJwYy5zdG9yeS52MS5OdW1iZXIaFi50dHJwYy5zdG9yeS52MS5OdW1iZXIoARI5CgVDb3VudBIWLnR0cnBjLnN0b3J5LnYxLk51bWJlchoWLnR0cnBjLnN0b3J5LnYxLk51bWJlcjABEjwKBkRvdWJsZRIWLnR0cnBjLnN0b3J5LnYxLk51bWJlchoWLnR0cnBjLnN0b3J5LnYxLk51bWJlcigBMAFiBnByb3RvMw");
 
 /**
  * @generated from message ttrpc.story.v1.GreetRequest
@@ -66,6 +66,11 @@ export type Number = Message<"ttrpc.story.v1.Number"> & {
    * @generated from field: int32 value = 1;
    */
   value: number;
+
+  /**
+   * @generated from field: bytes ballast = 2;
+   */
+  ballast: Uint8Array;
 };
 
 /**
