@@ -6,13 +6,13 @@ import { type CallOptions, HcsError, phase, type SystemExit } from '@hcsshim/hcs
 import type { ScsiAttachment, SystemStatistics } from '@hcsshim/schema';
 import type { CheckedDocument } from '../document.ts';
 import type { Monitor, MonitorKind, MonitorOptions } from '../monitor.ts';
-import { VhostUserVsock } from '../vsock/vhost-user-vsock.ts';
+import { VhostUserVsock } from '../vsock/index.ts';
 import { type AcceleratorName, chooseAccelerator } from './accelerator.ts';
 import { defaultCacheDirectory } from './cache-directory.ts';
 import { buildCommandLine, type DiskSlot, vsockDevice } from './command-line.ts';
 import { openDiskImage } from './disk-image.ts';
-import { MachineMemory } from './machine-memory.ts';
 import { type MachinePlan, planMachine, sharedRootDisk } from './machine.ts';
+import { MachineMemory } from './machine-memory.ts';
 import { processStatistics } from './process-statistics.ts';
 import { findQemu, type QemuProgram } from './qemu-program.ts';
 import { attachDisk, detachDisk } from './scsi-disks.ts';
@@ -73,7 +73,6 @@ class QemuMonitor implements Monitor {
   readonly #options: MonitorOptions;
   readonly #parts: QemuMonitorParts;
   readonly #vsock: VhostUserVsock;
-  readonly #vsockPath: string;
   readonly #end = Promise.withResolvers<SystemExit>();
   readonly #abort = new AbortController();
   /** All QEMUs that run for this system, also one that only makes a template. */
@@ -82,22 +81,18 @@ class QemuMonitor implements Monitor {
   #vm: VirtualMachine | undefined;
   #startedAt = 0;
 
-  private constructor(
-    options: MonitorOptions,
-    parts: QemuMonitorParts,
-    vsock: VhostUserVsock,
-    vsockPath: string,
-  ) {
+  private constructor(options: MonitorOptions, parts: QemuMonitorParts, vsock: VhostUserVsock) {
     this.#options = options;
     this.#parts = parts;
     this.#vsock = vsock;
-    this.#vsockPath = vsockPath;
     this.exited = this.#end.promise;
   }
 
   static async create(options: MonitorOptions, parts: QemuMonitorParts): Promise<QemuMonitor> {
-    const path = join(options.directory, 'vsock.sock');
-    return new QemuMonitor(options, parts, await VhostUserVsock.listen(path, { guestCid }), path);
+    const socketPath = join(options.directory, 'vsock.sock');
+    const vsock = await VhostUserVsock.listen({ socketPath, guestCid });
+    vsock.on('fault', (fault) => parts.log(`The vsock of VM "${options.id}" stopped: ${fault.message}`));
+    return new QemuMonitor(options, parts, vsock);
   }
 
   get processIds(): number[] {
@@ -176,7 +171,7 @@ class QemuMonitor implements Monitor {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.terminate();
-    await this.#vsock.close();
+    await this.#vsock[Symbol.asyncDispose]();
   }
 
   async #start(signal: AbortSignal): Promise<void> {
@@ -265,7 +260,7 @@ class QemuMonitor implements Monitor {
         program: qemu.path,
         arguments: buildCommandLine(plan.machine, {
           disks: plan.disks,
-          vsockSocketPath: this.#vsockPath,
+          vsockSocketPath: this.#vsock.socketPath,
           ...(plan.consoleSocketPath === undefined ? {} : { consoleSocketPath: plan.consoleSocketPath }),
           incoming: false,
         }),
@@ -282,7 +277,7 @@ class QemuMonitor implements Monitor {
   };
 
   get #vsockChardev(): Record<string, unknown> {
-    const addr = { type: 'unix', data: { path: this.#vsockPath } };
+    const addr = { type: 'unix', data: { path: this.#vsock.socketPath } };
     return { id: 'vsock', backend: { type: 'socket', data: { addr, server: false } } };
   }
 
