@@ -482,6 +482,33 @@ suite('guest agent', { skip }, () => {
     await own.guest.deleteContainerState('stays');
   });
 
+  test('runc serves where there is no crun', {
+    skip: existsSync('/usr/sbin/runc') ? false : 'needs runc',
+  }, async () => {
+    await using own = await Sandbox.start({ path: '/usr/sbin' });
+    await using container = await own.container('runc', {
+      args: ['sh', '-c', 'read line; echo $line; exit 7'],
+    });
+    const process = await container.start({ stdin: true, stdout: true });
+    const terminal = await container.exec(
+      { args: ['sh', '-c', 'stty size; exit 2'], terminal: true, consoleSize: { height: 5, width: 55 } },
+      { stdout: true },
+    );
+    assert.equal(await text(terminal.stdout), '5 55\r\n');
+    assert.equal(await terminal.wait(), 2);
+    await assert.rejects(container.exec({ args: ['no-such'] }, {}), (error) =>
+      isHcsError(error, 'ERROR_FILE_NOT_FOUND'),
+    );
+    assert.ok(
+      (await own.guest.getProperties('runc', ['ProcessList'])).ProcessList?.some(
+        ({ ProcessId }) => ProcessId === process.pid,
+      ),
+    );
+    process.stdin.end('word\n');
+    assert.equal(await text(process.stdout), 'word\n');
+    assert.equal(await process.wait(), 7);
+  });
+
   test('shutting down the VM ends the agent and everything in it, without an answer', async () => {
     const own = await Sandbox.start();
     const container = await own.container('last', { args: ['sleep', '1000'] });
@@ -577,7 +604,7 @@ class Sandbox implements AsyncDisposable {
     return this.#log();
   }
 
-  static async start(): Promise<Sandbox> {
+  static async start({ path = process.env.PATH } = {}): Promise<Sandbox> {
     await using undo = new AsyncDisposableStack();
     const directory = mkdtempSync(join(tmpdir(), 'gcs-test-'));
     undo.defer(() => rmSync(directory, { recursive: true, force: true }));
@@ -595,14 +622,14 @@ class Sandbox implements AsyncDisposable {
     const namespaces = '-m -p -u -i -n --fork --kill-child=KILL --mount-proc'.split(' ');
     const flags = '-v4 -log-format json -loglevel debug'.split(' ');
     const agent = spawn(
-      'setpriv',
-      ['--pdeathsig', 'KILL', '--', 'unshare', ...namespaces, ...agentCommand, ...flags].concat([
+      '/usr/bin/setpriv',
+      ['--pdeathsig', 'KILL', '--', '/usr/bin/unshare', ...namespaces, ...agentCommand, ...flags].concat([
         '--sandbox',
         directory,
         '--cgroup-parent',
         cgroup,
       ]),
-      { stdio: ['ignore', 'inherit', 'inherit'] },
+      { stdio: ['ignore', 'inherit', 'inherit'], env: { ...process.env, PATH: path } },
     );
     undo.defer(async () => {
       if (agent.exitCode !== null || agent.signalCode !== null) return;

@@ -2,7 +2,7 @@ import { HcsError, type HResultName } from '@hcsshim/schema';
 
 /** What runtimes say, and what it means. The first match counts; words of crun 1.8 and runc 1.1. */
 const meanings: [pattern: RegExp, code: HResultName][] = [
-  [/executable file .* not found|stat .*: no such file or directory/i, 'ERROR_FILE_NOT_FOUND'],
+  [/executable file .*not found|stat .*: no such file or directory/i, 'ERROR_FILE_NOT_FOUND'],
   [/status`?: No such file or directory|container .*does not exist/i, 'HCS_E_SYSTEM_NOT_FOUND'],
   [/already exists|with given ID already exists/i, 'HCS_E_SYSTEM_ALREADY_EXISTS'],
   [
