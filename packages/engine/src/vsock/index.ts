@@ -1,0 +1,7 @@
+export {
+  VhostUserVsock,
+  type VhostUserVsockOptions,
+  type VsockEvents,
+  type VsockStatistics,
+} from './device.ts';
+export { DeviceFault } from './device-fault.ts';
