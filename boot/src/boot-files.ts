@@ -1,11 +1,23 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { appendFile, mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  appendFile,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { createGunzip, createGzip, zstdCompress } from 'node:zlib';
+import { encodeVhdFooter } from '@hcsshim/storage';
 import { makeBusyboxBase } from './busybox-base.ts';
 import { writeCpio } from './cpio.ts';
 import {
@@ -33,11 +45,19 @@ import {
 } from './manifest.ts';
 import { readTar } from './tar-reader.ts';
 import { writeTar } from './tar-writer.ts';
-import { vhdFooter } from './vhd.ts';
 
 /** Debian packages that the guest is made of; what they depend on comes with them. */
 const guestPackages: PackageSelection = {
-  names: ['linux-image-amd64', 'busybox-static', 'crun', 'e2fsprogs', 'libatomic1', 'libc6', 'libgcc-s1', 'libstdc++6'],
+  names: [
+    'linux-image-amd64',
+    'busybox-static',
+    'crun',
+    'e2fsprogs',
+    'libatomic1',
+    'libc6',
+    'libgcc-s1',
+    'libstdc++6',
+  ],
   leaves: /^linux-image-\d/,
 };
 
@@ -114,7 +134,9 @@ export async function ensureBootFiles(options: BootFilesOptions): Promise<BootFi
       key,
       kernelRelease,
       packages: packages.map(({ name, version }) => `${name}=${version}`),
-      inputs: Object.fromEntries(Object.values(inputs).map(({ path, stamp, sha256 }) => [path, { stamp, sha256 }])),
+      inputs: Object.fromEntries(
+        Object.values(inputs).map(({ path, stamp, sha256 }) => [path, { stamp, sha256 }]),
+      ),
       files: await describeFiles(work),
     };
     await writeManifest(work, manifest);
@@ -141,7 +163,16 @@ interface Build {
 }
 
 /** Makes all files in `work`; returns the kernel's release. */
-async function build({ options, packages, files, inputs, cacheDir, work, key, onProgress }: Build): Promise<string> {
+async function build({
+  options,
+  packages,
+  files,
+  inputs,
+  cacheDir,
+  work,
+  key,
+  onProgress,
+}: Build): Promise<string> {
   const { signal } = options;
   onProgress('unpacking the kernel', 0.4);
   const image = packages.find(({ name }) => guestPackages.leaves.test(name)) as DebianPackage;
@@ -156,7 +187,9 @@ async function build({ options, packages, files, inputs, cacheDir, work, key, on
   onProgress('unpacking packages', 0.6);
   const unpacked = await unpackAll(packages, files, signal);
   const busybox = unpacked.get('bin/busybox');
-  if (busybox?.type !== 'file') throw new Error('Cannot find "bin/busybox" in the Debian package "busybox-static"');
+  if (busybox?.type !== 'file') {
+    throw new Error('Cannot take busybox from the Debian package "busybox-static": it has no /bin/busybox');
+  }
 
   onProgress('making the initial ram disk', 0.63);
   const initrd = writeCpio(makeInitrd(kernel.modules, busybox.content));
@@ -180,7 +213,7 @@ async function build({ options, packages, files, inputs, cacheDir, work, key, on
   onProgress('making the root disk', 0.9);
   const disk = join(work, 'rootfs.vhd');
   const diskSize = await makeExt4({ tree: rootfs, output: disk, ...rootDisk, signal });
-  await appendFile(disk, vhdFooter({ diskSize, uniqueId: Buffer.from(key, 'hex').subarray(0, 16) }));
+  await appendFile(disk, encodeVhdFooter({ size: diskSize, id: Buffer.from(key, 'hex').subarray(0, 16) }));
   return kernel.release;
 }
 
@@ -217,6 +250,8 @@ function buildKey(packages: readonly DebianPackage[], inputs: Inputs, sources: s
     `agent ${inputs.agent.sha256}`,
     `base ${inputs.base?.sha256 ?? 'busybox'}`,
     `sources ${sources}`,
+    // Made by another package, whose sources are not in the digest.
+    `footer ${Buffer.from(encodeVhdFooter({ size: 512, id: new Uint8Array(16) })).toString('hex')}`,
     `zlib ${process.versions.zlib} zstd ${process.versions.zstd}`,
   ]);
 }
@@ -224,8 +259,12 @@ function buildKey(packages: readonly DebianPackage[], inputs: Inputs, sources: s
 /** Of this package's sources, or of the one file that they were bundled to. */
 async function digestOfSources(): Promise<string> {
   const directory = import.meta.dirname;
-  const names = (await readdir(directory)).filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts')).sort();
-  const files = names.includes('boot-files.ts') ? names.map((name) => join(directory, name)) : [import.meta.filename];
+  const names = (await readdir(directory))
+    .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
+    .sort();
+  const files = names.includes('boot-files.ts')
+    ? names.map((name) => join(directory, name))
+    : [import.meta.filename];
   return digest(await Promise.all(files.map(sha256OfFile)));
 }
 
@@ -244,7 +283,9 @@ async function unpackAll(
   for (const folder of ['bin', 'lib', 'lib64', 'sbin']) tree.directory(`usr/${folder}`);
   for (const { name } of packages) {
     if (name.startsWith('linux-image-')) continue;
-    tree.overlay(await unpackPackage(files.get(name) as string, (path) => !path.startsWith('usr/share'), signal));
+    tree.overlay(
+      await unpackPackage(files.get(name) as string, (path) => !path.startsWith('usr/share'), signal),
+    );
   }
   return tree;
 }

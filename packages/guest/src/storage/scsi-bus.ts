@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, realpathSync } from 'node:fs';
-import { readlink, writeFile } from 'node:fs/promises';
+import { open, readlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HcsError } from '@hcsshim/schema';
@@ -47,7 +47,7 @@ export function sysfsScsiBus({ sysfs = '/sys' }: { sysfs?: string } = {}): ScsiB
       poll(address, signal, () => {
         const directory = deviceDirectory(address);
         const name = directory && listOrEmpty(join(directory, 'block'))[0];
-        return name && `/dev/${name}`;
+        return name && opensAsDisk(`/dev/${name}`);
       }),
     async remove(address) {
       const directory = deviceDirectory(address);
@@ -93,6 +93,18 @@ async function poll(
         cause: error,
       });
     }
+  }
+}
+
+/** The path, once the disk can be opened: sysfs shows it before its capacity has been read. */
+async function opensAsDisk(path: string): Promise<string | undefined> {
+  try {
+    await (await open(path, 'r')).close();
+    return path;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENXIO' || code === 'ENOENT' || code === 'ENOMEDIUM') return undefined;
+    throw error;
   }
 }
 
