@@ -47,23 +47,20 @@ export class RootFilesystems {
       size: scratchBytes,
       ...call,
     });
-    const disks = await Promise.allSettled(
-      layers.map(({ directory, immutable }) => this.#layers.ensureLayer(directory, { immutable, ...call })),
+    const converting = layers.map(({ directory, immutable }) =>
+      this.#layers.ensureLayer(directory, { immutable, ...call }),
     );
-    const scratch = await making;
-    const paths: string[] = [];
-    for (const disk of disks) {
-      if (disk.status === 'rejected') {
-        await scratch[Symbol.asyncDispose]();
-        throw disk.reason;
-      }
-      paths.push(disk.value.path);
+    const [scratch, ...disks] = await Promise.allSettled([making, ...converting]);
+    const failure = [scratch, ...disks].find((result) => result.status === 'rejected');
+    if (failure || scratch.status === 'rejected') {
+      if (scratch.status === 'fulfilled') await scratch.value[Symbol.asyncDispose]();
+      throw failure?.reason;
     }
     return {
-      layers: paths,
-      scratch: scratch.path,
+      layers: disks.flatMap((disk) => (disk.status === 'fulfilled' ? [disk.value.path] : [])),
+      scratch: scratch.value.path,
       image,
-      [Symbol.asyncDispose]: () => scratch[Symbol.asyncDispose](),
+      [Symbol.asyncDispose]: () => scratch.value[Symbol.asyncDispose](),
     };
   }
 
