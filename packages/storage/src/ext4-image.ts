@@ -1,144 +1,136 @@
-import { execFile } from 'node:child_process';
-import { lstat, open, readdir, rename, rm } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
-import { encodeVhdFooter } from './vhd.ts';
+import { randomUUID } from 'node:crypto';
+import { lstat, open, rename, rm, writeFile } from 'node:fs/promises';
+import { Ext4Census, type PreciseTime, takeCensus } from './ext4-census.ts';
+import { debugfsWord, Ext4FullError, editExt4, formatExt4, inodeTime } from './ext4-format.ts';
+import { appendVhdFooter } from './vhd.ts';
 
-export interface Ext4ImageOptions {
-  /** The file to make: ext4, then a fixed VHD's footer. It appears whole or not at all. */
+export interface ImageTarget {
+  /** The file to make. It appears when it is complete; a file that is there is replaced. */
   output: string;
-  /** The tree to fill it with, overlay whiteouts and opaque attributes included. @default an empty file system */
-  directory?: string;
-  /** Bytes, a multiple of 4096. @default as much as the tree needs */
+  /** Size of the file system, a multiple of 4096. @default what the tree needs */
   size?: number;
-  /** Keeps the bytes the same from one run to the next, together with `time`. @default random */
-  uuid?: string;
-  /** Seconds since 1970 for the file system's own timestamps. @default now */
-  time?: number;
+  /** At most 16 bytes. */
   label?: string;
-  signal?: AbortSignal;
+  /** A GUID. @default random */
+  uuid?: string;
+  /** The time written into the file system itself, seconds from the Unix epoch. @default now */
+  time?: number;
+  signal?: AbortSignal | undefined;
 }
 
-const blockSize = 4096;
-/** `EXT2_FILSYS_MINIMUM` plus room for group descriptors and bitmaps, generously. */
-const fixedBlocks = 256;
-const inodeSize = 256;
+export interface Ext4ImageOptions extends ImageTarget {
+  /** The tree that becomes the file system's root. @default an empty file system */
+  directory?: string;
+}
+
+/** How often a tree that did not fit is tried again with more room. */
+const attempts = 5;
 
 /**
- * Makes an ext4 image in a fixed VHD. Stands on mke2fs (Debian's e2fsprogs) until the project's own writer takes
- * its place behind this function. As root it keeps owners, devices and `trusted.*` attributes.
+ * Makes a fixed VHD with ext4 of a directory tree: owners, modes, times to the nanosecond, hard links, devices,
+ * extended attributes and with them overlayfs's whiteouts and opaque directories. Without root, only what the
+ * caller may read, and no `trusted.*` attributes. Stands on mke2fs until this project writes ext4 itself.
  */
 export async function createExt4Image(options: Ext4ImageOptions): Promise<void> {
-  const { directory, output, signal } = options;
-  const tree = directory === undefined ? { blocks: 0, inodes: 0 } : await measure(directory, signal);
-  const inodes = tree.inodes + 16;
-  const needed = tree.blocks + Math.ceil((inodes * inodeSize) / blockSize) + fixedBlocks;
-  const partial = `${output}.${process.pid}.partial`;
+  const { directory, signal } = options;
+  if (directory === undefined) {
+    await makeImage(options, new Ext4Census(), formatExt4);
+    return;
+  }
+  const { census, preciseTimes } = await takeCensus(directory, { signal });
+  const root = await rootCommands(directory);
+  await makeImage(options, census, async (path, format) => {
+    await formatExt4(path, { ...format, directory });
+    await runCommands(path, [...root, ...preciseTimes.flatMap(timeCommands)], signal);
+  });
+}
+
+interface Format {
+  bytes: number;
+  inodes?: number;
+  label?: string;
+  uuid?: string;
+  time?: number;
+  signal: AbortSignal | undefined;
+}
+
+/**
+ * Lets `fill` make a file system of the size that the census says, larger when that proves too small, and puts
+ * it in place when it is complete and on disk.
+ */
+export async function makeImage(
+  target: ImageTarget,
+  census: Ext4Census,
+  fill: (path: string, format: Format) => Promise<void>,
+): Promise<void> {
+  const { output, size, signal } = target;
+  const temporary = `${output}.${randomUUID()}.tmp`;
   try {
-    for (const slack of options.size === undefined ? [1.02, 1.3, 2] : [1]) {
-      const size = options.size ?? Math.ceil(needed * slack) * blockSize;
-      await using file = await open(partial, 'w');
-      await file.truncate(size);
-      const failure = await makeFileSystem(partial, options, inodes);
-      if (failure === undefined) {
-        await file.write(encodeVhdFooter(size, options.uuid ?? ''), 0, undefined, size);
-        await rename(partial, output);
-        return;
-      }
-      // The estimate knows nothing of attribute blocks and deep directories: try again with more room.
-      if (!/no space|allocate block|out of/i.test(failure) || slack === 2) {
-        throw new Error(`Cannot make an ext4 image of "${directory ?? 'nothing'}": mke2fs says: ${failure}`);
+    for (let attempt = 0; ; attempt++) {
+      const measured = census.dimensions(1.5 ** attempt);
+      const format = {
+        bytes: size ?? measured.bytes,
+        ...(size === undefined ? { inodes: measured.inodes } : {}),
+        ...(target.label === undefined ? {} : { label: target.label }),
+        ...(target.uuid === undefined ? {} : { uuid: target.uuid }),
+        ...(target.time === undefined ? {} : { time: target.time }),
+        signal,
+      };
+      try {
+        await fill(temporary, format);
+        break;
+      } catch (error) {
+        if (!(error instanceof Ext4FullError) || size !== undefined || attempt + 1 === attempts) throw error;
+        await rm(temporary, { force: true });
       }
     }
-    throw new Error(
-      `Cannot make an ext4 image of "${directory ?? 'nothing'}": ${options.size} bytes are too few`,
-    );
-  } finally {
-    await rm(partial, { force: true });
-  }
-}
-
-/** Undefined when it worked, else what mke2fs said. */
-async function makeFileSystem(
-  path: string,
-  options: Ext4ImageOptions,
-  inodes: number,
-): Promise<string | undefined> {
-  const args = [
-    ...['-q', '-F', '-t', 'ext4', '-b', String(blockSize), '-I', String(inodeSize), '-m', '0'],
-    // Nobody writes to a layer while it is mounted, and a scratch disk does not survive a crash: no journal.
-    ...['-O', '^has_journal,^resize_inode,^orphan_file,sparse_super2'],
-    ...[
-      '-E',
-      `nodiscard,lazy_itable_init=1,packed_meta_blocks=1${options.uuid ? `,hash_seed=${options.uuid}` : ''}`,
-    ],
-    ...(options.directory === undefined
-      ? ['-i', '65536', '-G', '256']
-      : ['-N', String(inodes), '-d', options.directory]),
-    ...(options.uuid === undefined ? [] : ['-U', options.uuid]),
-    ...(options.label === undefined ? [] : ['-L', options.label]),
-    path,
-  ];
-  const { promise, resolve, reject } = Promise.withResolvers<string | undefined>();
-  execFile(
-    'mke2fs',
-    args,
     {
-      env: {
-        ...process.env,
-        PATH: [process.env.PATH ?? '', '/usr/sbin', '/sbin'].join(delimiter),
-        ...(options.time === undefined
-          ? {}
-          : { E2FSPROGS_FAKE_TIME: String(options.time), SOURCE_DATE_EPOCH: String(options.time) }),
-      },
-      ...(options.signal ? { signal: options.signal } : {}),
-    },
-    (error, _stdout, stderr) => {
-      if (!error) resolve(undefined);
-      else if (options.signal?.aborted) reject(options.signal.reason);
-      else if (error.code === 'ENOENT') {
-        reject(
-          new Error('Cannot make an ext4 image: mke2fs is missing, install the Debian package "e2fsprogs"'),
-        );
-      } else resolve(stderr.trim() || error.message);
-    },
-  );
-  return promise;
+      await using file = await open(temporary, 'r+');
+      await appendVhdFooter(file, idOf(target.uuid ?? randomUUID()));
+      await file.datasync();
+    }
+    signal?.throwIfAborted();
+    await rename(temporary, output);
+  } finally {
+    await rm(temporary, { force: true });
+  }
 }
 
-/** Blocks and inodes that a tree takes. Hard links are counted once. */
-async function measure(
-  directory: string,
+/** Runs debugfs commands on an image, by way of a file beside it. */
+export async function runCommands(
+  path: string,
+  commands: readonly string[],
   signal: AbortSignal | undefined,
-): Promise<{ blocks: number; inodes: number }> {
-  const seen = new Set<string>();
-  const total = { blocks: 0, inodes: 0 };
-  const pending = [directory];
-  for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
-    signal?.throwIfAborted();
-    const names = await readdir(folder, { withFileTypes: true });
-    const nameBytes = names.reduce(
-      (sum, { name }) => sum + 8 + Math.ceil((Buffer.byteLength(name) + 3) / 4) * 4,
-      0,
-    );
-    total.inodes++;
-    total.blocks += 1 + Math.ceil((nameBytes * 1.4) / blockSize);
-    for (const entry of names) {
-      const path = join(folder as string, entry.name);
-      if (entry.isDirectory()) {
-        pending.push(path);
-        continue;
-      }
-      const { dev, ino, nlink, size } = await lstat(path);
-      if (nlink > 1) {
-        const key = `${dev}:${ino}`;
-        if (seen.has(key)) continue;
-        seen.add(key);
-      }
-      total.inodes++;
-      // One more for an attribute block or a block of extents.
-      if (entry.isFile() || size > 59)
-        total.blocks += Math.ceil(size / blockSize) + (size > 4 * 2 ** 20 ? 1 : 0);
-    }
+): Promise<void> {
+  const script = `${path}.commands`;
+  try {
+    await writeFile(script, `${commands.join('\n')}\n`, { encoding: 'latin1', mode: 0o600 });
+    await editExt4(path, script, { signal });
+  } finally {
+    await rm(script, { force: true });
   }
-  return total;
+}
+
+/** `lost+found` would show in a container; and mke2fs leaves the root's own attributes at their defaults. */
+async function rootCommands(directory: string): Promise<string[]> {
+  const { mode, uid, gid, mtimeNs } = await lstat(directory, { bigint: true });
+  return [
+    'rmdir lost+found',
+    `sif / mode 0${mode.toString(8)}`,
+    `sif / uid ${uid}`,
+    `sif / gid ${gid}`,
+    ...timeCommands({ path: Buffer.from('/'), modified: mtimeNs }),
+  ];
+}
+
+function timeCommands({ path, modified }: PreciseTime): string[] {
+  const word = debugfsWord(path);
+  // A name with a line break keeps its time to the second.
+  if (word === undefined) return [];
+  const { seconds, extra } = inodeTime(modified);
+  return [`sif ${word} mtime ${seconds}`, `sif ${word} mtime_extra ${extra}`];
+}
+
+function idOf(uuid: string): Uint8Array {
+  return Buffer.from(uuid.replaceAll('-', ''), 'hex');
 }

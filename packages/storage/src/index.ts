@@ -1,5 +1,12 @@
 export { createExt4Image, type Ext4ImageOptions } from './ext4-image.ts';
-export { LayerCache, type LayerDisk, type LayerOptions } from './layer-cache.ts';
+export { LayerCache, type LayerDisk, type LayerOptions, type PruneOptions } from './layer-cache.ts';
 export { type SnapshotDirectories, type SnapshotMount, snapshotDirectories } from './overlay-mounts.ts';
 export { defaultScratchSize, ScratchDisk, type ScratchDiskOptions } from './scratch-disk.ts';
-export { decodeVhdFooter, encodeVhdFooter, type VhdFooter, vhdFooterLength } from './vhd.ts';
+export {
+  decodeVhdFooter,
+  encodeVhdFooter,
+  readVhd,
+  stripVhdFooter,
+  type VhdFooter,
+  vhdFooterLength,
+} from './vhd.ts';

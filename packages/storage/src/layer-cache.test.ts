@@ -5,20 +5,22 @@ import {
   mkdtemp,
   open,
   readdir,
-  readFile,
   rm,
   stat,
   symlink,
   truncate,
+  utimes,
   writeFile,
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { promisify } from 'node:util';
+import { isHcsError } from '@hcsshim/schema';
+import { createExt4Image } from './ext4-image.ts';
 import { LayerCache } from './layer-cache.ts';
 import { ScratchDisk } from './scratch-disk.ts';
-import { decodeVhdFooter, vhdFooterLength } from './vhd.ts';
+import { readVhd, stripVhdFooter, vhdFooterLength } from './vhd.ts';
 
 const run = promisify(execFile);
 let directory: string;
@@ -38,7 +40,7 @@ afterEach(() => rm(directory, { recursive: true, force: true }));
 async function inspect(path: string): Promise<{ fsck: string; hosts: string }> {
   const copy = join(directory, 'copy.ext4');
   await run('cp', ['--sparse=always', path, copy]);
-  await truncate(copy, (await stat(copy)).size - vhdFooterLength);
+  await stripVhdFooter(copy);
   const { stdout: fsck } = await run('/sbin/e2fsck', ['-fn', copy]);
   const { stdout: hosts } = await run('/sbin/debugfs', ['-R', 'cat /etc/hosts', copy]);
   return { fsck, hosts };
@@ -49,15 +51,14 @@ test('a directory becomes an ext4 disk that e2fsck finds clean', async () => {
   assert.equal(disk.converted, true);
   const { hosts } = await inspect(disk.path);
   assert.equal(hosts, '127.0.0.1 localhost\n');
-  const bytes = await readFile(disk.path);
-  assert.equal(decodeVhdFooter(bytes.subarray(-vhdFooterLength)).size, bytes.length - vhdFooterLength);
+  assert.equal((await readVhd(disk.path)).size, disk.bytes - vhdFooterLength);
 });
 
 test('the second time nothing is converted, also by another process', async () => {
   const cache = join(directory, 'cache');
   const first = await new LayerCache(cache).ensureLayer(layer, { immutable: true });
   const second = await new LayerCache(cache).ensureLayer(layer, { immutable: true });
-  assert.deepEqual(second, { path: first.path, converted: false });
+  assert.deepEqual(second, { ...first, converted: false });
 });
 
 test('a changed directory is converted again', async () => {
@@ -88,10 +89,112 @@ test('a lock whose owner died is taken over', async () => {
 
 test('a conversion that is given up leaves nothing', async () => {
   const cache = join(directory, 'cache');
-  await assert.rejects(
-    new LayerCache(cache).ensureLayer(layer, { immutable: true, signal: AbortSignal.abort() }),
-  );
+  const giveUp = new AbortController();
+  const conversion = new LayerCache(cache).ensure('key', async (output) => {
+    await writeFile(`${output}.tmp`, 'half');
+    giveUp.abort(new Error('enough'));
+    await createExt4Image({ directory: layer, output, signal: giveUp.signal });
+  });
+  await assert.rejects(conversion, /enough/);
+  await new LayerCache(cache).ensure('key', (output) => createExt4Image({ directory: layer, output }));
+  assert.deepEqual(await readdir(cache), ['key.vhd'], 'neither a lock nor a half-written file');
+});
+
+test('a disk that is damaged is made again', async () => {
+  const cache = new LayerCache(join(directory, 'cache'));
+  const { path, bytes } = await cache.ensureLayer(layer);
+  for (const damage of [
+    () => truncate(path, bytes - 4096),
+    () => truncate(path, 0),
+    async () => {
+      await using file = await open(path, 'r+');
+      await file.write(new Uint8Array(4096), 0, 4096, 0);
+    },
+  ]) {
+    await damage();
+    assert.equal((await cache.ensureLayer(layer)).converted, true);
+    assert.equal((await inspect(path)).hosts, '127.0.0.1 localhost\n');
+  }
+  assert.equal((await cache.ensureLayer(layer)).converted, false);
+});
+
+test('a directory that changes while it is read is refused', async () => {
+  const cache = join(directory, 'cache');
+  const big = await open(join(layer, 'big'), 'w');
+  await big.write(Buffer.alloc(1 << 20));
+  let writing = true;
+  const writer = (async () => {
+    for (let at = 0; writing; at++) await big.write('x', at);
+  })();
+  try {
+    await assert.rejects(new LayerCache(cache).ensureLayer(layer), (error: Error) =>
+      isHcsError(error, 'HCS_E_INVALID_STATE'),
+    );
+  } finally {
+    writing = false;
+    await writer;
+    await big.close();
+  }
   assert.deepEqual(await readdir(cache), []);
+});
+
+test('a directory that is not there is named', async () => {
+  await assert.rejects(
+    new LayerCache(join(directory, 'cache')).ensureLayer('/no/such/layer'),
+    (error: Error) => isHcsError(error, 'ERROR_FILE_NOT_FOUND') && error.message.includes('"/no/such/layer"'),
+  );
+});
+
+test('a snapshot that takes the path and the inode of a deleted one is another', async () => {
+  const cache = new LayerCache(join(directory, 'cache'));
+  const { path } = await cache.ensureLayer(layer, { immutable: true });
+  const { ino } = await stat(layer);
+  await rm(layer, { recursive: true });
+  await mkdir(layer);
+  const again = await cache.ensureLayer(layer, { immutable: true });
+  assert.notEqual(again.path, path, `inode ${ino} and now ${(await stat(layer)).ino}`);
+});
+
+test('two processes that ask at once convert once', async () => {
+  const script = `
+    const { LayerCache } = await import(${JSON.stringify(new URL('./layer-cache.ts', import.meta.url).href)});
+    const disk = await new LayerCache(process.argv[1]).ensureLayer(process.argv[2], { immutable: true });
+    console.log(disk.converted);`;
+  const ask = () =>
+    run(process.execPath, ['--input-type=module', '-e', script, join(directory, 'cache'), layer]);
+  const answers = await Promise.all([ask(), ask()]);
+  assert.deepEqual(answers.map(({ stdout }) => stdout.trim()).sort(), ['false', 'true']);
+});
+
+test('a process that is killed while it converts leaves nothing that stays', async () => {
+  const cache = join(directory, 'cache');
+  const script = `
+    const { LayerCache } = await import(${JSON.stringify(new URL('./layer-cache.ts', import.meta.url).href)});
+    const { writeFileSync } = await import('node:fs');
+    await new LayerCache(process.argv[1]).ensure('key', async (output) => {
+      writeFileSync(output + '.x.tmp', 'half');
+      process.kill(process.pid, 'SIGKILL');
+      await new Promise(() => {});
+    });`;
+  await assert.rejects(run(process.execPath, ['--input-type=module', '-e', script, cache]), {
+    signal: 'SIGKILL',
+  });
+  assert.deepEqual((await readdir(cache)).sort(), ['key.lock', 'key.vhd.x.tmp']);
+  await new LayerCache(cache).ensure('key', (output) => createExt4Image({ directory: layer, output }));
+  assert.deepEqual(await readdir(cache), ['key.vhd']);
+});
+
+test('prune removes what was used longest ago until the rest is small enough', async () => {
+  const cache = new LayerCache(join(directory, 'cache'));
+  const [old, recent] = [
+    await cache.ensure('old', (output) => createExt4Image({ directory: layer, output })),
+    await cache.ensure('recent', (output) => createExt4Image({ directory: layer, output })),
+  ];
+  await utimes(old.path, 1, 1);
+  const { blocks } = await stat(recent.path);
+  assert.deepEqual(await cache.prune({ maxBytes: 1 << 30 }), []);
+  assert.deepEqual(await cache.prune({ maxBytes: blocks * 512 }), [old.path]);
+  assert.deepEqual(await cache.prune(), [], 'it may not have been attached yet');
 });
 
 test('prune removes what is unused', async () => {

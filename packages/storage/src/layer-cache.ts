@@ -1,161 +1,151 @@
-import { createHash } from 'node:crypto';
-import type { BigIntStats } from 'node:fs';
-import { lstat, mkdir, open, readdir, readFile, readlink, rm, stat, utimes } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { HcsError } from '@hcsshim/schema';
+import { directoryKey } from './directory-key.ts';
 import { createExt4Image } from './ext4-image.ts';
+import { lockFile } from './process-lock.ts';
+import { readVhd } from './vhd.ts';
 
+/** A layer as a disk: a fixed VHD with a read-only ext4 file system. */
 export interface LayerDisk {
-  /** Read-only ext4 in a fixed VHD. */
   path: string;
-  /** Whether it had to be made just now. */
+  /** Size of the file; what it takes on the host's disk may be less. */
+  bytes: number;
+  /** False when the cache had it. */
   converted: boolean;
 }
 
 export interface LayerOptions {
   /**
-   * The directory never changes once it is there, as a committed snapshot of containerd: its identity stands for its
-   * content. Otherwise every entry is looked at. @default false
+   * The directory is never changed once it is there, as a committed snapshot of containerd: its identity stands for
+   * its content. Otherwise every entry is looked at. @default false
    */
   immutable?: boolean;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
-/** Bump when what a directory is made into changes. */
-const cacheVersion = 1;
-const lockPoll = 20;
-/** A conversion that takes longer is taken for one that died with its host. In milliseconds. */
-const lockTimeout = 10 * 60_000;
+export interface PruneOptions {
+  /** Removes only until the rest takes no more than this, in bytes on the host's disk. @default 0 */
+  maxBytes?: number;
+  /**
+   * Removes only what was not asked for in this time, in milliseconds: what was may not have been attached yet.
+   * @default 60000
+   */
+  unusedFor?: number;
+}
+
+/** The ext4 superblock's magic number, 0xef53, and where it is. */
+const ext4Magic = { offset: 1024 + 56, bytes: [0x53, 0xef] };
 
 /**
- * Layer directories as disks, made once and kept. Several processes share a cache: who comes first converts, the
- * others wait. A file is there whole or not at all.
+ * Layer disks, each made once. Any number of processes may share the directory: two that want the same layer
+ * convert it once, and one that dies leaves nothing that the next cannot clear away. A disk stays valid for who has
+ * opened it when it is pruned.
  */
 export class LayerCache {
   readonly #directory: string;
-  readonly #running = new Map<string, Promise<LayerDisk>>();
 
-  /** @param directory made when it is needed. */
   constructor(directory: string) {
     this.#directory = directory;
   }
 
-  /** The disk with what is in `directory`. */
-  async ensureLayer(directory: string, options: LayerOptions = {}): Promise<LayerDisk> {
-    const key = options.immutable ? await identityOf(directory) : await contentOf(directory, options.signal);
-    const running = this.#running.get(key);
-    if (running) return running;
-    const made = this.#ensure(key, directory, options.signal);
-    this.#running.set(key, made);
-    try {
-      return await made;
-    } finally {
-      this.#running.delete(key);
-    }
+  /**
+   * The disk of a layer that is a directory. Throws ERROR_FILE_NOT_FOUND, and HCS_E_INVALID_STATE when the
+   * directory changes while it is read.
+   */
+  async ensureLayer(directory: string, { immutable = false, signal }: LayerOptions = {}): Promise<LayerDisk> {
+    const key = await directoryKey(directory, { immutable, signal });
+    return this.ensure(
+      key,
+      async (output) => {
+        await createExt4Image({ directory, output, label: 'layer', signal });
+        if ((await directoryKey(directory, { immutable, signal })) === key) return;
+        await rm(output, { force: true });
+        throw new HcsError({
+          action: `Cannot make a disk of "${directory}"`,
+          problem: 'it changed while it was read, try again when nothing writes to it',
+          code: 'HCS_E_INVALID_STATE',
+        });
+      },
+      { signal },
+    );
   }
 
-  /** Deletes disks that nobody has asked for in the last `unusedFor` milliseconds. Running VMs keep theirs. */
-  async prune({ unusedFor }: { unusedFor: number }): Promise<string[]> {
+  /** The disk known by `key`, which `build` makes when it is not there or is damaged. */
+  async ensure(
+    key: string,
+    build: (output: string) => Promise<void>,
+    { signal }: { signal?: AbortSignal | undefined } = {},
+  ): Promise<LayerDisk> {
+    signal?.throwIfAborted();
+    const path = join(this.#directory, `${key}.vhd`);
+    const found = await usable(path);
+    if (found !== undefined) return { path, bytes: found, converted: false };
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
+    await using _ = await lockFile(join(this.#directory, `${key}.lock`), { signal });
+    const made = await usable(path);
+    if (made !== undefined) return { path, bytes: made, converted: false };
+    await this.#clearUnfinished(key);
+    await build(path);
+    const bytes = await usable(path);
+    if (bytes === undefined) throw new Error(`Cannot make layer disk "${path}": it is not what it should be`);
+    return { path, bytes, converted: true };
+  }
+
+  /** Removes disks, those first that were used longest ago. Returns their paths. */
+  async prune({ maxBytes = 0, unusedFor = 60_000 }: PruneOptions = {}): Promise<string[]> {
+    const layers = (await this.#layers()).sort((a, b) => a.lastUse - b.lastUse);
+    let total = layers.reduce((sum, { bytes }) => sum + bytes, 0);
     const removed: string[] = [];
-    for (const name of await readdir(this.#directory).catch(() => [])) {
-      const path = join(this.#directory, name);
-      const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Number.POSITIVE_INFINITY }));
-      if (Date.now() - mtimeMs < unusedFor) continue;
+    for (const { path, bytes, lastUse } of layers) {
+      if (total <= maxBytes || Date.now() - lastUse < unusedFor) break;
       await rm(path, { force: true });
       removed.push(path);
+      total -= bytes;
     }
     return removed;
   }
 
-  async #ensure(key: string, directory: string, signal: AbortSignal | undefined): Promise<LayerDisk> {
-    const path = join(this.#directory, `${key}.vhd`);
-    if (await use(path)) return { path, converted: false };
-    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    const lock = join(this.#directory, `${key}.lock`);
-    await takeLock(lock, signal);
-    try {
-      // Somebody else may have made it while we waited.
-      if (await use(path)) return { path, converted: false };
-      await createExt4Image({ directory, output: path, ...(signal ? { signal } : {}) });
-      return { path, converted: true };
-    } finally {
-      await rm(lock, { force: true });
+  async #layers(): Promise<{ path: string; bytes: number; lastUse: number }[]> {
+    const names = await readdir(this.#directory).catch(nothingThere);
+    const paths = names.filter((name) => name.endsWith('.vhd')).map((name) => join(this.#directory, name));
+    const layers = await Promise.all(
+      paths.map(async (path) => {
+        const { blocks, mtimeMs } = await lstat(path);
+        return { path, bytes: blocks * 512, lastUse: mtimeMs };
+      }),
+    );
+    return layers;
+  }
+
+  /** What a process left behind that died while it made this layer. To be called with the lock held. */
+  async #clearUnfinished(key: string): Promise<void> {
+    for (const name of await readdir(this.#directory)) {
+      if (name.startsWith(`${key}.vhd`))
+        await rm(join(this.#directory, name), { recursive: true, force: true });
     }
   }
 }
 
-/** Marks a disk as used now. False when there is none. */
-async function use(path: string): Promise<boolean> {
-  const now = new Date();
-  return utimes(path, now, now).then(
-    () => true,
-    () => false,
-  );
-}
-
-/**
- * Takes a lock file, or takes it over from an owner that died. Two that find the same dead owner may both go on:
- * then the work is done twice and the second result replaces an equal first one.
- */
-async function takeLock(path: string, signal: AbortSignal | undefined): Promise<void> {
-  const deadline = Date.now() + lockTimeout;
-  for (;;) {
-    signal?.throwIfAborted();
-    try {
-      await using file = await open(path, 'wx', 0o600);
-      await file.write(`${process.pid} ${await startTimeOf(process.pid)}`);
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
-    const [pid, startTime] = (await readFile(path, 'utf8').catch(() => '')).split(' ');
-    const abandoned = startTime !== undefined && (await startTimeOf(Number(pid))) !== startTime;
-    if (abandoned || Date.now() > deadline) await rm(path, { force: true });
-    else await sleep(lockPoll);
+/** The size of a disk that is whole, and marks it as used now. Undefined when it is absent or damaged. */
+async function usable(path: string): Promise<number | undefined> {
+  try {
+    await readVhd(path);
+    await using file = await open(path, 'r');
+    const magic = new Uint8Array(2);
+    await file.read(magic, 0, 2, ext4Magic.offset);
+    if (magic.some((byte, index) => byte !== ext4Magic.bytes[index])) return undefined;
+    const now = new Date();
+    await utimes(path, now, now);
+    return (await file.stat()).size;
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code === 'ENOENT' || code === 'ERROR_INVALID_DATA') return undefined;
+    throw error;
   }
 }
 
-/** Field 22 of `/proc/<pid>/stat`: with it, a pid that was given out again is not mistaken for its former owner. */
-async function startTimeOf(pid: number): Promise<string | undefined> {
-  const line = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  return line.slice(line.lastIndexOf(')') + 2).split(' ')[19];
-}
-
-/** Stands for a directory that does not change: no two on a machine have the same inode and birth time. */
-async function identityOf(directory: string): Promise<string> {
-  const { dev, ino, birthtimeNs, ctimeNs } = await stat(directory, { bigint: true });
-  return digest([['identity', cacheVersion, dev, ino, birthtimeNs, ctimeNs].join(' ')]);
-}
-
-/** Changes when any entry does: by name, kind, owner, size, link target, and the times that a write leaves. */
-async function contentOf(directory: string, signal: AbortSignal | undefined): Promise<string> {
-  const lines = [`content ${cacheVersion}`];
-  const pending = [''];
-  for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
-    signal?.throwIfAborted();
-    const absolute = join(directory, folder);
-    lines.push(describe(folder, await lstat(absolute, { bigint: true })));
-    const entries = await readdir(absolute, { withFileTypes: true });
-    for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
-      const name = join(folder, entry.name);
-      if (entry.isDirectory()) {
-        pending.push(name);
-        continue;
-      }
-      const target = entry.isSymbolicLink() ? await readlink(join(directory, name)) : '';
-      lines.push(`${describe(name, await lstat(join(directory, name), { bigint: true }))} ${target}`);
-    }
-  }
-  return digest(lines);
-}
-
-function describe(
-  name: string,
-  { dev, ino, mode, uid, gid, size, rdev, mtimeNs, ctimeNs }: BigIntStats,
-): string {
-  return [JSON.stringify(name), dev, ino, mode, uid, gid, size, rdev, mtimeNs, ctimeNs].join(' ');
-}
-
-function digest(lines: readonly string[]): string {
-  return createHash('sha256').update(lines.join('\n')).digest('hex');
+function nothingThere(error: NodeJS.ErrnoException): string[] {
+  if (error.code === 'ENOENT') return [];
+  throw error;
 }

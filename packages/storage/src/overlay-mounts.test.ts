@@ -34,5 +34,23 @@ test('a bind mount is one directory, read-only or writable', () => {
 
 test('other mounts are refused by name', () => {
   assert.throws(() => snapshotDirectories([{ type: 'ext4', source: '/dev/sdb', options: [] }]), /"ext4"/);
-  assert.throws(() => snapshotDirectories([]), /0 mounts/);
+  assert.throws(() => snapshotDirectories([]), /gave no mount/);
+});
+
+test('what overlayfs takes apart in its own way is taken apart in that way', () => {
+  const directories = (value: string): string[] =>
+    snapshotDirectories([{ type: 'overlay', source: 'overlay', options: [`lowerdir=${value}`] }]).lower;
+  assert.deepEqual(directories('/a'), ['/a']);
+  assert.deepEqual(directories('/a,b:/c d'), ['/a,b', '/c d']);
+  assert.deepEqual(directories('/a\\\\:/b'), ['/a\\', '/b']);
+});
+
+test('a mount that says nothing usable is refused', () => {
+  const overlay = (...options: string[]) => [{ type: 'overlay', source: 'overlay', options }];
+  assert.throws(() => snapshotDirectories(overlay()), /no lowerdir/);
+  assert.throws(() => snapshotDirectories(overlay('lowerdir=a')), /"a" is not an absolute path/);
+  assert.throws(
+    () => snapshotDirectories([...overlay('lowerdir=/a'), ...overlay('lowerdir=/b')]),
+    /2 mounts/,
+  );
 });

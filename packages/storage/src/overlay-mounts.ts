@@ -1,50 +1,82 @@
-/** A mount as a containerd snapshotter hands it over. */
+import { HcsError } from '@hcsshim/schema';
+
+/** A mount as containerd describes it to a shim (`containerd.types.Mount`). */
 export interface SnapshotMount {
+  /** `overlay`, `bind`, … */
   type: string;
   source: string;
   options: readonly string[];
 }
 
+/** The directories that a snapshot is made of. */
 export interface SnapshotDirectories {
-  /** Read-only directories, the topmost first. */
+  /** Read-only layers, the topmost first. */
   lower: string[];
-  /** The writable directory, when there is one. */
+  /** The writable directory; it may hold something already when the snapshot was used before. */
   upper?: string;
 }
 
 /**
- * The directories behind a snapshot's mounts. Knows containerd's overlayfs snapshotter (an overlay, or a bind of a
- * single layer) and the native one (a bind). Throws for anything else.
+ * Takes the mount of a snapshot apart: an overlay, or the bind mount that containerd makes of a single
+ * directory, read-only (a view of one layer) or not (a container with no layers below).
+ * Throws E_INVALIDARG, and ERROR_NOT_SUPPORTED for mounts that are no directories, such as block devices.
  */
 export function snapshotDirectories(mounts: readonly SnapshotMount[]): SnapshotDirectories {
-  const [mount] = mounts;
-  if (!mount || mounts.length > 1) {
-    throw new Error(`Cannot use the root file system: it has ${mounts.length} mounts, one is expected`);
-  }
-  if (mount.type === 'bind' || mount.options.includes('bind') || mount.options.includes('rbind')) {
-    return mount.options.includes('ro') ? { lower: [mount.source] } : { lower: [], upper: mount.source };
-  }
-  if (mount.type !== 'overlay') {
-    throw new Error(
-      `Cannot use the root file system: a mount of type "${mount.type}", an overlay or bind mount is expected`,
+  const [mount, ...more] = mounts;
+  if (!mount) throw cannot('containerd gave no mount', 'E_INVALIDARG');
+  if (more.length > 0) {
+    throw cannot(
+      `it has ${mounts.length} mounts, use the overlayfs or native snapshotter`,
+      'ERROR_NOT_SUPPORTED',
     );
   }
-  const lower = option(mount, 'lowerdir');
-  const upper = option(mount, 'upperdir');
-  if (lower === undefined)
-    throw new Error('Cannot use the root file system: the overlay mount has no lowerdir');
-  return { lower: splitPaths(lower), ...(upper === undefined ? {} : { upper: unescapePath(upper) }) };
+  switch (mount.type) {
+    case 'overlay':
+      return overlayDirectories(mount.options);
+    case 'bind':
+    case 'rbind':
+      return bindDirectories(mount);
+    default:
+      throw cannot(
+        `its mount is of type "${mount.type}", use the overlayfs or native snapshotter`,
+        'ERROR_NOT_SUPPORTED',
+      );
+  }
 }
 
-function option(mount: SnapshotMount, name: string): string | undefined {
-  return mount.options.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);
+function overlayDirectories(options: readonly string[]): SnapshotDirectories {
+  const lower = optionValue(options, 'lowerdir');
+  const upper = optionValue(options, 'upperdir');
+  if (lower === undefined) throw cannot('its overlay mount has no lowerdir', 'E_INVALIDARG');
+  return {
+    lower: splitLowerDirectories(lower).map(absolute),
+    ...(upper === undefined ? {} : { upper: absolute(unescapePath(upper)) }),
+  };
 }
 
-/** Splits at colons; `\:` is a colon in a path. */
-function splitPaths(value: string): string[] {
-  return (value.match(/(?:\\.|[^:\\])+/g) ?? []).map(unescapePath);
+function bindDirectories({ source, options }: SnapshotMount): SnapshotDirectories {
+  const directory = absolute(source);
+  return options.includes('ro') ? { lower: [directory] } : { lower: [], upper: directory };
+}
+
+function optionValue(options: readonly string[], name: string): string | undefined {
+  return options.find((option) => option.startsWith(`${name}=`))?.slice(name.length + 1);
+}
+
+/** A colon separates, a backslash takes the meaning from what follows it (overlayfs's own rule). */
+function splitLowerDirectories(value: string): string[] {
+  return [...value.matchAll(/(?:\\.|[^:\\])+/gs)].map(([path]) => unescapePath(path));
 }
 
 function unescapePath(path: string): string {
-  return path.replaceAll(/\\(.)/g, '$1');
+  return path.replaceAll(/\\(.)/gs, '$1');
+}
+
+function absolute(path: string): string {
+  if (path.startsWith('/')) return path;
+  throw cannot(`"${path}" is not an absolute path`, 'E_INVALIDARG');
+}
+
+function cannot(problem: string, code: 'E_INVALIDARG' | 'ERROR_NOT_SUPPORTED'): HcsError {
+  return new HcsError({ action: 'Cannot read the layers of the snapshot', problem, code });
 }

@@ -1,25 +1,28 @@
-import { constants } from 'node:fs';
-import { access, type FileHandle, mkdir, open, rm, unlink } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { type FileHandle, mkdir, open, rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { copySparse } from '@hcsshim/linux';
 import { createExt4Image } from './ext4-image.ts';
+import { readVhd } from './vhd.ts';
+
+/** 20 GiB, upstream's default (`internal/lcow/scratch.go`). */
+export const defaultScratchSize = 20 * 1024 ** 3;
+
+/** Part of a template's name, to be raised when what is written into a new disk changes. */
+const templateVersion = 2;
 
 export interface ScratchDiskOptions {
   /** Where the templates and, for a moment, the disk's name are. Must be on a file system with sparse files. */
   directory: string;
-  /** Bytes, a multiple of 4096. @default 20 GiB */
+  /** Size of the disk in bytes; a multiple of 4096. @default 20 GiB */
   size?: number;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
-/** Upstream's default (`internal/lcow/scratch.go`). */
-export const defaultScratchSize = 20 * 1024 ** 3;
-/** Bump when what `createExt4Image` makes changes. */
-const templateVersion = 1;
-
 /**
- * An empty writable disk for a container: sparse ext4 in a fixed VHD. Its file has no name, only `path`, which
- * works for as long as this process lives: whatever is killed, no file remains.
+ * An empty writable disk for a container: a fixed VHD with ext4, sparse, of some 130 KiB on the host whatever its
+ * size. Copied from a template, which the first call makes; its first mount has nothing to initialise. The file
+ * has no name, only `path`, which works for as long as this process lives: whatever is killed, no file remains.
  */
 export class ScratchDisk implements AsyncDisposable {
   /** `/proc/<pid>/fd/<n>`: other processes of the same user can open it. */
@@ -31,15 +34,20 @@ export class ScratchDisk implements AsyncDisposable {
     this.path = `/proc/${process.pid}/fd/${file.fd}`;
   }
 
-  static async create(options: ScratchDiskOptions): Promise<ScratchDisk> {
-    const { directory, signal } = options;
-    const size = options.size ?? defaultScratchSize;
-    const template = join(directory, `scratch-${templateVersion}-${size}.vhd`);
+  static async create({
+    directory,
+    size = defaultScratchSize,
+    signal,
+  }: ScratchDiskOptions): Promise<ScratchDisk> {
+    signal?.throwIfAborted();
     await mkdir(directory, { recursive: true, mode: 0o700 });
-    if (!(await exists(template)))
-      await createExt4Image({ output: template, size, ...(signal ? { signal } : {}) });
-    const name = join(directory, `scratch-${process.pid}-${process.hrtime.bigint()}`);
-    const file = await open(name, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
+    const template = join(directory, `template-v${templateVersion}-${size}.vhd`);
+    // Two processes may make it at once: each its own, and the later takes the place of the earlier.
+    if (!(await isWhole(template))) {
+      await createExt4Image({ output: template, size, label: 'scratch', signal });
+    }
+    const name = join(directory, randomUUID());
+    const file = await open(name, 'wx+', 0o600);
     try {
       await unlink(name);
       await copySparse(template, file.fd, { signal });
@@ -56,9 +64,13 @@ export class ScratchDisk implements AsyncDisposable {
   }
 }
 
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
+async function isWhole(template: string): Promise<boolean> {
+  try {
+    await readVhd(template);
+    return true;
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code === 'ENOENT' || code === 'ERROR_INVALID_DATA') return false;
+    throw error;
+  }
 }

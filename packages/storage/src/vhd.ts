@@ -1,102 +1,143 @@
-import { createHash } from 'node:crypto';
+import { type FileHandle, open } from 'node:fs/promises';
+import { HcsError } from '@hcsshim/schema';
 
-/**
- * The footer of a fixed VHD: the disk's bytes as they are, then these 512 (all numbers big-endian).
- * Source: Microsoft, "Virtual Hard Disk Image Format Specification", version 1.0.
+/*
+ * A fixed VHD is the disk's bytes with this footer after them, big-endian
+ * (Microsoft, "Virtual Hard Disk Image Format Specification", 1.0):
  *
- *     0   cookie "conectix"        48  current size in bytes, u64
- *     8   features, u32 (2)        56  cylinders u16, heads u8, sectors u8
- *     12  version, u32 (1.0)       60  disk type, u32 (2 = fixed)
- *     16  data offset, u64 (none)  64  checksum, u32
- *     24  timestamp, u32           68  unique id, 16 bytes
- *     28  creator, version, host   84  saved state, u8; zeroes to the end
- *     40  original size, u64
+ *   0         8          12        16            24          28
+ *   +---------+----------+---------+-------------+-----------+--------------------
+ *   | conect- | features | version | data offset | timestamp | creator: program,
+ *   | ix      | 2        | 1.0     | all ones    | from 2000 | version, system
+ *   +---------+----------+---------+-------------+-----------+--------------------
+ *   40              48             56         60      64         68      84     85
+ *   +---------------+--------------+----------+-------+----------+-------+-------+
+ *   | original size | current size | geometry | type  | checksum | id    | saved |  zeros up to 512
+ *   |               |              | C H S    | 2     |          |       | state |
+ *   +---------------+--------------+----------+-------+----------+-------+-------+
  */
+
 export const vhdFooterLength = 512;
 
-const cookie = 'conectix';
+const cookie = new TextEncoder().encode('conectix');
 const sectorSize = 512;
 const fixedDisk = 2;
-const checksumAt = 64;
 
 export interface VhdFooter {
-  /** Size of the disk in bytes, without the footer. */
+  /** Bytes of the disk, without the footer; a multiple of 512. */
   size: number;
-  /** 16 bytes. */
-  uniqueId: Uint8Array;
+  /** 16 bytes that name the disk. */
+  id: Uint8Array;
 }
 
-/** Makes the footer of a disk. Same size and seed, same bytes: the id is derived from them, the time is zero. */
-export function encodeVhdFooter(size: number, seed = ''): Uint8Array {
+/**
+ * The footer of a fixed VHD. Equal disks have equal bytes: the time of creation is always the format's epoch,
+ * 2000-01-01.
+ */
+export function encodeVhdFooter({ size, id }: VhdFooter): Uint8Array {
   if (!Number.isSafeInteger(size) || size <= 0 || size % sectorSize !== 0) {
-    throw new Error(
-      `Cannot make a VHD footer for ${size} bytes: a disk is a whole number of ${sectorSize}-byte sectors`,
+    throw new RangeError(
+      `Cannot describe a disk of ${size} bytes: its size must be a multiple of ${sectorSize}`,
     );
   }
-  const footer = Buffer.alloc(vhdFooterLength);
-  footer.write(cookie, 0, 'latin1');
-  footer.writeUInt32BE(2, 8);
-  footer.writeUInt32BE(0x00010000, 12);
-  footer.fill(0xff, 16, 24);
-  footer.write('hcts', 28, 'latin1');
-  footer.writeUInt32BE(0x00010000, 32);
-  footer.write('Wi2k', 36, 'latin1');
-  footer.writeBigUInt64BE(BigInt(size), 40);
-  footer.writeBigUInt64BE(BigInt(size), 48);
-  writeGeometry(footer, size);
-  footer.writeUInt32BE(fixedDisk, 60);
-  footer.set(createHash('sha256').update(`${size} ${seed}`).digest().subarray(0, 16), 68);
-  footer.writeUInt32BE(checksum(footer), checksumAt);
+  const bytes = new Uint8Array(vhdFooterLength);
+  const view = new DataView(bytes.buffer);
+  const { cylinders, heads, sectors } = geometryOf(size);
+  bytes.set(cookie, 0);
+  view.setUint32(8, 2);
+  view.setUint32(12, 0x00010000);
+  view.setBigUint64(16, 0xffffffffffffffffn);
+  bytes.set(new TextEncoder().encode('hcts'), 28);
+  view.setUint32(32, 0x00010000);
+  bytes.set(new TextEncoder().encode('Wi2k'), 36);
+  view.setBigUint64(40, BigInt(size));
+  view.setBigUint64(48, BigInt(size));
+  view.setUint16(56, cylinders);
+  bytes[58] = heads;
+  bytes[59] = sectors;
+  view.setUint32(60, fixedDisk);
+  bytes.set(id.subarray(0, 16), 68);
+  view.setUint32(64, checksum(bytes));
+  return bytes;
+}
+
+/**
+ * Reads a footer. Throws ERROR_INVALID_DATA, naming `subject`, when it is none, is damaged, or is not of a fixed
+ * disk.
+ */
+export function decodeVhdFooter(bytes: Uint8Array, subject = 'footer'): VhdFooter {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (bytes.length !== vhdFooterLength || cookie.some((byte, index) => bytes[index] !== byte)) {
+    throw notAVhd(subject, 'it does not end with a VHD footer');
+  }
+  if (view.getUint32(64) !== checksum(bytes)) throw notAVhd(subject, 'the checksum of its footer is wrong');
+  if (view.getUint32(60) !== fixedDisk) throw notAVhd(subject, 'it is not a fixed VHD, convert it first');
+  return { size: Number(view.getBigUint64(48)), id: bytes.slice(68, 84) };
+}
+
+/** Makes a disk image a fixed VHD by writing a footer after its last byte. */
+export async function appendVhdFooter(image: FileHandle, id: Uint8Array): Promise<void> {
+  const { size } = await image.stat();
+  await image.write(encodeVhdFooter({ size, id }), 0, vhdFooterLength, size);
+}
+
+/** The footer of a fixed VHD file. Throws ERROR_INVALID_DATA, also when the file is cut short. */
+export async function readVhd(path: string): Promise<VhdFooter> {
+  await using file = await open(path, 'r');
+  const { size } = await file.stat();
+  const bytes = new Uint8Array(vhdFooterLength);
+  const { bytesRead } = await file.read(bytes, 0, vhdFooterLength, Math.max(0, size - vhdFooterLength));
+  const footer = decodeVhdFooter(bytes.subarray(0, bytesRead), path);
+  if (footer.size !== size - vhdFooterLength) {
+    throw notAVhd(path, `its footer says ${footer.size} bytes, the file holds ${size - vhdFooterLength}`);
+  }
   return footer;
 }
 
-/** Reads a footer. Throws when it is none, is damaged, or does not belong to a fixed disk. */
-export function decodeVhdFooter(bytes: Uint8Array): VhdFooter {
-  const footer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (footer.length !== vhdFooterLength || footer.toString('latin1', 0, 8) !== cookie) {
-    throw new Error('Cannot read the VHD footer: the last 512 bytes do not begin with "conectix"');
-  }
-  if (footer.readUInt32BE(checksumAt) !== checksum(footer)) {
-    throw new Error('Cannot read the VHD footer: its checksum is wrong');
-  }
-  const type = footer.readUInt32BE(60);
-  if (type !== fixedDisk)
-    throw new Error(`Cannot read the VHD: it is of type ${type}, only fixed disks (2) are supported`);
-  return { size: Number(footer.readBigUInt64BE(48)), uniqueId: new Uint8Array(footer.subarray(68, 84)) };
+/** Makes a fixed VHD a bare disk image again. Throws ERROR_INVALID_DATA when it is none. */
+export async function stripVhdFooter(path: string): Promise<void> {
+  const { size } = await readVhd(path);
+  await using file = await open(path, 'r+');
+  await file.truncate(size);
 }
 
-/** One's complement of the sum of all bytes but the checksum's own. */
-function checksum(footer: Uint8Array): number {
+function notAVhd(path: string, problem: string): HcsError {
+  return new HcsError({ action: `Cannot read the VHD "${path}"`, problem, code: 'ERROR_INVALID_DATA' });
+}
+
+/** Ones' complement of the sum of all bytes but the checksum's own. */
+function checksum(bytes: Uint8Array): number {
   let sum = 0;
-  for (const [index, byte] of footer.entries()) {
-    if (index < checksumAt || index >= checksumAt + 4) sum += byte;
+  for (let index = 0; index < vhdFooterLength; index++) {
+    if (index < 64 || index >= 68) sum += bytes[index] ?? 0;
   }
   return ~sum >>> 0;
 }
 
-/** The geometry by the algorithm in the specification's appendix; it caps at 127 GiB. */
-function writeGeometry(footer: Buffer, size: number): void {
-  const sectors = Math.min(size / sectorSize, 65535 * 16 * 255);
-  let sectorsPerTrack = 17;
-  let cylindersTimesHeads = Math.floor(sectors / sectorsPerTrack);
-  let heads = Math.max(4, Math.floor((cylindersTimesHeads + 1023) / 1024));
-  if (sectors >= 65535 * 16 * 63) {
-    sectorsPerTrack = 255;
+/** The specification's appendix, "CHS Calculation"; a larger disk than it can say has the largest geometry. */
+function geometryOf(size: number): { cylinders: number; heads: number; sectors: number } {
+  const total = Math.min(size / sectorSize, 65535 * 16 * 255);
+  let heads: number;
+  let sectors: number;
+  let cylinderHeads: number;
+  if (total >= 65535 * 16 * 63) {
+    sectors = 255;
     heads = 16;
-    cylindersTimesHeads = Math.floor(sectors / sectorsPerTrack);
+    cylinderHeads = Math.floor(total / sectors);
   } else {
-    if (cylindersTimesHeads >= heads * 1024 || heads > 16) {
-      sectorsPerTrack = 31;
+    sectors = 17;
+    cylinderHeads = Math.floor(total / sectors);
+    heads = Math.max(4, Math.floor((cylinderHeads + 1023) / 1024));
+    if (cylinderHeads >= heads * 1024 || heads > 16) {
+      sectors = 31;
       heads = 16;
-      cylindersTimesHeads = Math.floor(sectors / sectorsPerTrack);
+      cylinderHeads = Math.floor(total / sectors);
     }
-    if (cylindersTimesHeads >= heads * 1024) {
-      sectorsPerTrack = 63;
+    if (cylinderHeads >= heads * 1024) {
+      sectors = 63;
       heads = 16;
-      cylindersTimesHeads = Math.floor(sectors / sectorsPerTrack);
+      cylinderHeads = Math.floor(total / sectors);
     }
   }
-  footer.writeUInt16BE(Math.floor(cylindersTimesHeads / heads), 56);
-  footer.writeUInt8(heads, 58);
-  footer.writeUInt8(sectorsPerTrack, 59);
+  return { cylinders: Math.floor(cylinderHeads / heads), heads, sectors };
 }
