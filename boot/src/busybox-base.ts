@@ -14,7 +14,10 @@ export function makeBusyboxBase(busybox: Uint8Array): FileTree {
     if (!leftOut.has(applet)) tree.symlink(`bin/${applet}`, 'busybox');
   }
   for (const applet of systemApplets) tree.symlink(`sbin/${applet}`, '../bin/busybox');
-  tree.file('etc/passwd', 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n');
+  tree.file(
+    'etc/passwd',
+    'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n',
+  );
   tree.file('etc/group', 'root:x:0:\ntty:x:5:\nnogroup:x:65534:\n');
   tree.file('etc/hosts', '127.0.0.1 localhost\n::1 localhost\n');
   tree.file('etc/nsswitch.conf', 'hosts: files dns\n');
@@ -28,9 +31,14 @@ export function busyboxApplets(busybox: Uint8Array): string[] {
   const start = bytes.indexOf('\0[\0[[\0') + 1;
   const end = bytes.indexOf('\0\0', start);
   const names = start > 0 && end > start ? bytes.toString('latin1', start, end).split('\0') : [];
-  const table = names.slice(0, names.findIndex((name, at) => at > 0 && name < (names[at - 1] as string)) >>> 0);
+  const table = names.slice(
+    0,
+    names.findIndex((name, at) => at > 0 && name < (names[at - 1] as string)) >>> 0,
+  );
   if (!table.includes('sh') || !table.includes('modprobe')) {
-    throw new Error('Cannot read the applets of busybox: its table was not found, take the Debian package "busybox-static"');
+    throw new Error(
+      'Cannot read the applets of busybox: its table was not found, take the Debian package "busybox-static"',
+    );
   }
   return table;
 }

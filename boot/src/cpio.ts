@@ -3,7 +3,7 @@ import type { FileTree, TreeEntry } from './file-tree.ts';
 /*
  * newc, the cpio format that the kernel unpacks (Documentation/driver-api/early-userspace/buffer-format.rst):
  *
- *     "070701" + 13 fields of 8 hex digits: ino mode nlink uid gid mtime filesize
+ *     "070701" + 13 fields of 8 hex digits: ino mode uid gid nlink mtime filesize
  *     major minor rmajor rminor namesize check(0) | name NUL | pad to 4 | data | pad to 4
  *
  * and at the end an entry named TRAILER!!!
@@ -34,9 +34,9 @@ export function writeCpio(tree: FileTree): Uint8Array {
     const fields = [
       inode,
       mode,
-      1,
       entry?.uid ?? 0,
       entry?.gid ?? 0,
+      1,
       0,
       data.length,
       0,
@@ -47,11 +47,19 @@ export function writeCpio(tree: FileTree): Uint8Array {
       0,
     ];
     const header = `070701${fields.map((field) => field.toString(16).padStart(8, '0')).join('')}`;
-    parts.push(Buffer.from(header), nameBytes, padding(header.length + nameBytes.length), data, padding(data.length));
+    parts.push(
+      Buffer.from(header),
+      nameBytes,
+      padding(header.length + nameBytes.length),
+      data,
+      padding(data.length),
+    );
   };
   for (const [index, [path, entry]] of tree.sorted().entries()) {
     if (entry.type === 'link') {
-      throw new Error(`Cannot write "${path}" to a cpio archive: it is a hard link, make it a file or a symlink`);
+      throw new Error(
+        `Cannot write "${path}" to a cpio archive: it is a hard link, make it a file or a symlink`,
+      );
     }
     write(path, index + 1, fileTypeBits[entry.type] | entry.mode, entry);
   }

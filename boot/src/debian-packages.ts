@@ -47,7 +47,9 @@ export async function resolvePackages(
   const found = new Map<string, DebianPackage>();
   for (let asked = [...names]; asked.length > 0; ) {
     for (const one of await showPackages(asked, signal)) found.set(one.name, one);
-    const next = new Set([...found.values()].flatMap(({ name, depends }) => (leaves.test(name) ? [] : depends)));
+    const next = new Set(
+      [...found.values()].flatMap(({ name, depends }) => (leaves.test(name) ? [] : depends)),
+    );
     const before = asked;
     asked = [...next].filter((name) => !found.has(name) && !before.includes(name));
   }
@@ -74,7 +76,14 @@ export async function downloadPackages(
   signal?: AbortSignal,
 ): Promise<Map<string, string>> {
   const path = (one: DebianPackage): string => join(cacheDir, `${one.name}-${one.sha256.slice(0, 16)}.deb`);
-  const present = await Promise.all(packages.map((one) => stat(path(one)).then(() => true, () => false)));
+  const present = await Promise.all(
+    packages.map((one) =>
+      stat(path(one)).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
   const wanted = packages.filter((_, index) => !present[index]);
   if (wanted.length > 0) {
     await mkdir(cacheDir, { recursive: true });
@@ -126,7 +135,8 @@ export function unpackPackage(
 
 export async function sha256OfFile(path: string): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Uint8Array);
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }))
+    hash.update(chunk as Uint8Array);
   return hash.digest('hex');
 }
 
@@ -145,13 +155,14 @@ async function stampOfLists(): Promise<string> {
 
 async function showPackages(names: string[], signal: AbortSignal | undefined): Promise<DebianPackage[]> {
   const action = `Cannot look up the Debian packages "${names.join('", "')}"`;
-  const text = await runHostTool('apt-cache', ['show', '--no-all-versions', ...names], { action, signal }).catch(
-    (error: Error) => {
-      // apt-cache fails when it knows none of the names, which is what a missing list looks like.
-      if (error.message.includes('No packages found')) return new Uint8Array();
-      throw error;
-    },
-  );
+  const text = await runHostTool('apt-cache', ['show', '--no-all-versions', ...names], {
+    action,
+    signal,
+  }).catch((error: Error) => {
+    // apt-cache fails when it knows none of the names, which is what a missing list looks like.
+    if (error.message.includes('No packages found')) return new Uint8Array();
+    throw error;
+  });
   return Buffer.from(text)
     .toString('utf8')
     .split(/\n\n+/)
@@ -161,7 +172,10 @@ async function showPackages(names: string[], signal: AbortSignal | undefined): P
 
 function parseStanza(stanza: string): DebianPackage {
   const fields = new Map(
-    [...stanza.matchAll(/^([A-Za-z0-9-]+): (.*)$/gm)].map((match) => [match[1] as string, match[2] as string]),
+    [...stanza.matchAll(/^([A-Za-z0-9-]+): (.*)$/gm)].map((match) => [
+      match[1] as string,
+      match[2] as string,
+    ]),
   );
   const depends = `${fields.get('Pre-Depends') ?? ''},${fields.get('Depends') ?? ''}`
     .split(',')

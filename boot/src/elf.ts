@@ -83,7 +83,7 @@ export function elfNeeds(file: Uint8Array): { interpreter?: string; libraries: s
 export function stripElf(file: Uint8Array): Uint8Array {
   const end = Math.max(...segments(file).map(({ offset, size }) => offset + size));
   if (end >= file.length) return file;
-  const stripped = file.slice(0, end);
+  const stripped = new Uint8Array(file.subarray(0, end));
   const view = viewOf(stripped);
   view.setBigUint64(40, 0n, true);
   view.setUint16(60, 0, true);
@@ -98,7 +98,10 @@ function fileOffset(all: Segment[], address: number): number {
       address >= candidate.address &&
       address < candidate.address + candidate.size,
   );
-  if (!segment) throw new Error('Cannot read an ELF file: its string table is not loaded, check that it is a whole program');
+  if (!segment)
+    throw new Error(
+      'Cannot read an ELF file: its string table is not loaded, check that it is a whole program',
+    );
   return address - segment.address + segment.offset;
 }
 

@@ -102,7 +102,9 @@ export class FileTree {
       const entry = rest.length > 0 ? this.#entries.get(location.join('/')) : undefined;
       if (entry?.type !== 'symlink') continue;
       if (++followed > symlinkLimit) {
-        throw new Error(`Cannot place "${path}": more than ${symlinkLimit} symbolic links on the way, look for a loop`);
+        throw new Error(
+          `Cannot place "${path}": more than ${symlinkLimit} symbolic links on the way, look for a loop`,
+        );
       }
       if (entry.target.startsWith('/')) location = [];
       else location.pop();

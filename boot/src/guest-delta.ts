@@ -46,7 +46,8 @@ export function makeGuestDelta(options: GuestDeltaOptions): FileTree {
 
   for (const path of ['bin/busybox', ...guestPrograms]) {
     const program = packages.get(path);
-    if (!program) throw new Error(`Cannot find "${path}": no package has it, is the release of Debian a supported one?`);
+    if (!program)
+      throw new Error(`Cannot find "${path}": no package has it, is the release of Debian a supported one?`);
     tree.add(path, program);
   }
   for (const name of ['mkfs.ext4', 'mkfs.ext3', 'mkfs.ext2']) tree.symlink(`sbin/${name}`, 'mke2fs');

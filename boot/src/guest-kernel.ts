@@ -84,7 +84,9 @@ async function selectFromPackage(file: string, signal: AbortSignal | undefined):
     // Debian 13 has modules in /usr/lib, and compressed.
     (path) =>
       /^boot\/vmlinuz-/.test(path) ||
-      (/^(usr\/)?lib\/modules\//.test(path) && /(\.ko(\.xz)?|\/modules\.builtin)$/.test(path) && !unwantedModules.test(path)),
+      (/^(usr\/)?lib\/modules\//.test(path) &&
+        /(\.ko(\.xz)?|\/modules\.builtin)$/.test(path) &&
+        !unwantedModules.test(path)),
     signal,
   );
   const entries = unpacked.sorted();
@@ -117,6 +119,7 @@ function builtinModules(tree: FileTree, folder: string): string[] {
 
 function fileContent(tree: FileTree, path: string): Uint8Array {
   const entry = tree.get(path);
-  if (entry?.type !== 'file') throw new Error(`Cannot read "${path}": it is not there, is the kernel package whole?`);
+  if (entry?.type !== 'file')
+    throw new Error(`Cannot read "${path}": it is not there, is the kernel package whole?`);
   return entry.content;
 }

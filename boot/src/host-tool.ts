@@ -19,6 +19,8 @@ export interface HostToolOptions {
   cwd?: string;
   env?: Record<string, string>;
   input?: Uint8Array;
+  /** For a program whose exit code says nothing: any other line on stderr means that it failed. */
+  harmlessComplaint?: RegExp;
   signal?: AbortSignal | undefined;
 }
 
@@ -54,8 +56,12 @@ export async function readHostTool<T>(
   child.stdin.end(options.input);
   try {
     const [status, result] = await Promise.all([ended, read(child.stdout)]);
-    if (status !== 0) {
-      throw new Error(`${options.action}: "${tool}" ended with ${status}, ${complaint.trim() || 'without a word'}`);
+    const { harmlessComplaint: harmless } = options;
+    const failed = harmless && complaint.split('\n').some((line) => line !== '' && !harmless.test(line));
+    if (status !== 0 || failed) {
+      throw new Error(
+        `${options.action}: "${tool}" ended with ${status}, ${complaint.trim() || 'without a word'}`,
+      );
     }
     return result;
   } catch (error) {

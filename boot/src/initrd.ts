@@ -55,9 +55,11 @@ case $monitor in
 esac
 load ${modules.root.join(' ')}
 
-tries=0
+read -r uptime _ </proc/uptime
+deadline=$((\${uptime%.*} + ${rootDiskDeadline}))
 until [ -b /dev/sda ]; do
-  [ $((tries += 1)) -gt ${rootDiskDeadline * 100} ] && fail 'no root disk /dev/sda within ${rootDiskDeadline} s, attach it to SCSI controller 0 as LUN 0'
+  read -r uptime _ </proc/uptime
+  [ \${uptime%.*} -ge $deadline ] && fail 'no root disk /dev/sda within ${rootDiskDeadline} s, attach it to SCSI controller 0 as LUN 0'
   usleep 10000
 done
 

@@ -12,7 +12,11 @@ import { isElf } from './elf.ts';
  */
 
 /** The uncompressed ELF kernel in a bzImage. QEMU starts it through its PVH note, with nothing left to unpack. */
-export async function extractVmlinux(bzImage: Uint8Array, name: string, signal?: AbortSignal): Promise<Uint8Array> {
+export async function extractVmlinux(
+  bzImage: Uint8Array,
+  name: string,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
   const action = `Cannot extract the kernel from "${name}"`;
   const view = new DataView(bzImage.buffer, bzImage.byteOffset, bzImage.byteLength);
   if (bzImage.length < 0x250 || Buffer.from(bzImage.subarray(0x202, 0x206)).toString('latin1') !== 'HdrS') {

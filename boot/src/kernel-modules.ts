@@ -14,7 +14,8 @@ export interface KernelModule {
 /** `.modinfo` is `key=value` strings, each with a NUL behind it. */
 export function parseKernelModule(path: string, content: Uint8Array): KernelModule {
   const info = elfSection(content, '.modinfo');
-  if (!info) throw new Error(`Cannot read the kernel module "${path}": it has no .modinfo section, is it a module?`);
+  if (!info)
+    throw new Error(`Cannot read the kernel module "${path}": it has no .modinfo section, is it a module?`);
   const values = (key: string): string[] =>
     Buffer.from(info)
       .toString('utf8')
@@ -59,7 +60,9 @@ export class KernelModules {
       const module = this.#modules.get(name);
       if (!module) {
         if (this.#builtin.has(name)) return;
-        throw new Error(`Cannot find the kernel module "${name}"${neededBy}: this kernel lacks it, take Debian's generic one`);
+        throw new Error(
+          `Cannot find the kernel module "${name}"${neededBy}: this kernel lacks it, take Debian's generic one`,
+        );
       }
       if (order.has(module)) return;
       for (const dependency of module.depends) visit(dependency, `, needed by "${name}"`);

@@ -3,7 +3,13 @@ import { join } from 'node:path';
 import { sha256OfFile } from './debian-packages.ts';
 
 /** What a build writes, `delta.tar.gz` and `rootfs.tar.gz` for people, the rest for VMs. */
-export const bootFileNames = ['vmlinux', 'initrd.img', 'delta.tar.gz', 'rootfs.tar.gz', 'rootfs.vhd'] as const;
+export const bootFileNames = [
+  'vmlinux',
+  'initrd.img',
+  'delta.tar.gz',
+  'rootfs.tar.gz',
+  'rootfs.vhd',
+] as const;
 
 export type BootFileName = (typeof bootFileNames)[number];
 
@@ -51,7 +57,10 @@ export async function areFilesPresent(directory: string, manifest: Manifest): Pr
 }
 
 /** The SHA-256 of a file; from `known` when the file has not changed since. */
-export async function digestInput(path: string, known: Record<string, InputDigest> = {}): Promise<InputDigest> {
+export async function digestInput(
+  path: string,
+  known: Record<string, InputDigest> = {},
+): Promise<InputDigest> {
   const { size, mtimeMs, ino } = await stat(path);
   const stamp = `${size} ${mtimeMs} ${ino}`;
   const before = known[path];

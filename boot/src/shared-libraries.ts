@@ -45,10 +45,12 @@ function copyWithTargets(source: FileTree, tree: FileTree, path: string): string
   const copied: string[] = [];
   for (let next: string | undefined = path; next !== undefined; ) {
     const entry = source.get(next);
-    if (!entry) throw new Error(`Cannot copy "${path}": "${next}" is in no package, add its package to guestPackages`);
+    if (!entry)
+      throw new Error(`Cannot copy "${path}": "${next}" is in no package, add its package to guestPackages`);
     tree.add(next, entry);
     copied.push(next);
-    next = entry.type === 'symlink' ? posix.resolve(`/${posix.dirname(next)}`, entry.target).slice(1) : undefined;
+    next =
+      entry.type === 'symlink' ? posix.resolve(`/${posix.dirname(next)}`, entry.target).slice(1) : undefined;
   }
   return copied;
 }

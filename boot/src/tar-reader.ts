@@ -103,7 +103,8 @@ function parseHeader(raw: Uint8Array, archive: string): ParsedHeader {
   };
   const sum = raw.reduce((total, byte, at) => total + (at >= 148 && at < 156 ? 32 : byte), 0);
   const size = number(124, 12);
-  if (sum !== number(148, 8) || !Number.isSafeInteger(size)) throw malformed(archive, 'a header with a wrong checksum');
+  if (sum !== number(148, 8) || !Number.isSafeInteger(size))
+    throw malformed(archive, 'a header with a wrong checksum');
   const isUstar = Buffer.from(raw.subarray(257, 263)).toString('latin1') === 'ustar\0';
   const prefix = isUstar ? cString(raw.subarray(345, 500)) : '';
   const name = cString(raw.subarray(0, 100));
@@ -125,7 +126,8 @@ function parsePax(body: Uint8Array, archive: string): { path?: string; linkpath?
   for (let at = 0; at < body.length; ) {
     const space = body.indexOf(0x20, at);
     const length = Number.parseInt(Buffer.from(body.subarray(at, space)).toString('latin1'), 10);
-    if (space < 0 || !(length > 0) || at + length > body.length) throw malformed(archive, 'a wrong pax record');
+    if (space < 0 || !(length > 0) || at + length > body.length)
+      throw malformed(archive, 'a wrong pax record');
     const record = Buffer.from(body.subarray(space + 1, at + length - 1)).toString('utf8');
     const equals = record.indexOf('=');
     const [key, value] = [record.slice(0, equals), record.slice(equals + 1)];
@@ -151,7 +153,9 @@ function normalise(path: string): string {
 }
 
 function malformed(archive: string, problem: string): Error {
-  return new Error(`Cannot read tar "${archive}": found ${problem}, check that the file is a whole tar archive`);
+  return new Error(
+    `Cannot read tar "${archive}": found ${problem}, check that the file is a whole tar archive`,
+  );
 }
 
 /** Takes exact counts of bytes from a stream of chunks. */
@@ -184,7 +188,8 @@ class ByteReader {
 
   async skip(count: number): Promise<void> {
     for (let missing = count; missing > 0; ) {
-      if (this.#chunk.length === 0 && !(await this.#next())) throw malformed(this.#archive, 'its end too early');
+      if (this.#chunk.length === 0 && !(await this.#next()))
+        throw malformed(this.#archive, 'its end too early');
       const part = Math.min(missing, this.#chunk.length);
       this.#chunk = this.#chunk.subarray(part);
       missing -= part;
