@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { mkdtemp, open, rm } from 'node:fs/promises';
+import { appendFile, mkdtemp, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -38,7 +38,7 @@ export async function openLinuxHarness(
     document: (changes = {}) => ({ ...document, ...changes }),
     createDisk: async () => {
       const path = join(root, `disk${disks++}.vhd`);
-      await writeFixedVhd(path, diskBytes);
+      await writeVhd(path, diskBytes);
       return path;
     },
     killMonitor: async (id) => {
@@ -58,14 +58,20 @@ export async function openLinuxHarness(
   };
 }
 
-/** A fixed VHD of zeros: the bytes and a footer, whose fields are those that the engine reads. */
-export async function writeFixedVhd(path: string, bytes: number, diskType = 2): Promise<void> {
-  await using file = await open(path, 'w');
+/** A VHD of zeros, a fixed one unless another type is asked for. */
+export async function writeVhd(path: string, bytes: number, diskType?: number): Promise<void> {
+  await writeFile(path, '');
+  await truncate(path, bytes);
+  await appendVhdFooter(path, diskType);
+}
+
+/** Makes a disk image a VHD: appends a footer, whose fields are those that the engine reads. */
+export async function appendVhdFooter(path: string, diskType = 2): Promise<void> {
   const footer = Buffer.alloc(512);
   footer.write('conectix', 'latin1');
-  footer.writeBigUInt64BE(BigInt(bytes), 48);
+  footer.writeBigUInt64BE(BigInt((await stat(path)).size), 48);
   footer.writeUInt32BE(diskType, 60);
-  await file.write(footer, 0, footer.length, bytes);
+  await appendFile(path, footer);
 }
 
 async function startForeignOwner(request: ForeignOwnerRequest): Promise<ForeignOwner> {
@@ -96,7 +102,7 @@ async function startForeignOwner(request: ForeignOwnerRequest): Promise<ForeignO
 function findLeftovers(root: string, prefix: string): string[] {
   const processes = names('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .filter((pid) => contents(`/proc/${pid}/cmdline`).includes(root))
+    .filter((pid) => [root, prefix].some((word) => contents(`/proc/${pid}/cmdline`).includes(word)))
     .map((pid) => `process ${pid}: ${contents(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').slice(0, 200)}`);
   const mounts = contents('/proc/self/mountinfo')
     .split('\n')

@@ -14,6 +14,18 @@ const retryInterval = 5;
 const directory = process.argv[process.argv.indexOf('--sandbox') + 1];
 process.on('SIGTERM', () => process.exit(0));
 
+// What a test wants to know of the world that the agent sees.
+writeFileSync(
+  join(directory, 'agent.json'),
+  JSON.stringify({
+    pid: process.pid,
+    namespaces: Object.fromEntries(
+      ['mnt', 'pid', 'uts', 'ipc', 'net'].map((name) => [name, readlinkSync(`/proc/self/ns/${name}`)]),
+    ),
+    arguments: process.argv.slice(2),
+  }),
+);
+
 createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket)).listen(join(directory, 'guest', '7'));
 dial();
 
@@ -29,15 +41,3 @@ function dial() {
     socket.write(Buffer.concat([header, body]));
   });
 }
-
-// What a test wants to know of the world that the agent sees.
-writeFileSync(
-  join(directory, 'agent.json'),
-  JSON.stringify({
-    pid: process.pid,
-    namespaces: Object.fromEntries(
-      ['mnt', 'pid', 'uts', 'ipc', 'net'].map((name) => [name, readlinkSync(`/proc/self/ns/${name}`)]),
-    ),
-    arguments: process.argv.slice(2),
-  }),
-);

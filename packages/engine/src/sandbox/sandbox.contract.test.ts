@@ -1,13 +1,20 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { computeServiceContract } from '@hcsshim/hcs/contract';
 import { openLinuxHarness } from '../contract/linux-harness.ts';
 
-const standInAgent = new URL('../contract/stand-in-agent.mjs', import.meta.url).pathname;
+const agentDirectory = join(import.meta.dirname, '../../../../cmd/gcs');
+const agentBundle = join(agentDirectory, 'dist/gcs.cjs');
+const agent = existsSync(agentBundle) ? agentBundle : join(agentDirectory, 'src/main.ts');
 
 computeServiceContract('the sandbox engine', {
   skip: process.geteuid?.() === 0 ? undefined : 'sandboxes need root',
   open: () =>
     openLinuxHarness(
-      { name: 'sandbox', options: { agentCommand: [process.execPath, standInAgent] } },
+      {
+        name: 'sandbox',
+        options: { agentCommand: [process.execPath, '--disable-warning=ExperimentalWarning', agent] },
+      },
       {
         Owner: 'contract',
         SchemaVersion: { Major: 2, Minor: 1 },

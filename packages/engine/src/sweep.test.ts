@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import type { ComputeSystemDocument } from '@hcsshim/schema';
+import { identifyProcess, type ProcessIdentity, thisProcess } from './process-identity.ts';
+import { StateDirectory, type SystemRecord } from './state-directory.ts';
+import { sweep } from './sweep.ts';
+
+const document = { Owner: 'test', SchemaVersion: { Major: 2, Minor: 1 } } as ComputeSystemDocument;
+
+/** What a process leaves that dies while it owns a system. */
+async function abandon(
+  state: StateDirectory,
+  id: string,
+  changes: Partial<SystemRecord> = {},
+): Promise<string> {
+  const runtimeId = await state.allocate();
+  const record: SystemRecord = {
+    version: 1,
+    id,
+    ownerName: 'test',
+    owner: { ...thisProcess(), startTime: 1 },
+    runtimeId,
+    monitor: 'qemu',
+    state: 'Running',
+    createdAt: new Date().toISOString(),
+    processes: [],
+    ...changes,
+  };
+  writeFileSync(state.controlSocket(runtimeId), '');
+  writeFileSync(join(state.monitorDirectory(runtimeId), 'file'), '');
+  assert.ok(await state.publish(await state.prepare(record, document), id));
+  return runtimeId;
+}
+
+async function withState(work: (state: StateDirectory) => Promise<void>): Promise<void> {
+  const root = await mkdtemp(join(tmpdir(), 'sweep-'));
+  try {
+    await work(new StateDirectory(root));
+  } finally {
+    await rm(root, { recursive: true });
+  }
+}
+
+function filesOf(state: StateDirectory): string[] {
+  return ['systems', 'm', 'c'].flatMap((name) => readdirSync(join(state.root, name)));
+}
+
+describe('a sweep', () => {
+  it('kills the recorded processes and removes all files of a dead owner', () =>
+    withState(async (state) => {
+      const child = spawn('sleep', ['60']);
+      const gone = once(child, 'exit');
+      const identity = identifyProcess(child.pid as number) as ProcessIdentity;
+      const runtimeId = await abandon(state, 'dead', { processes: [identity] });
+      assert.deepEqual(await sweep({ stateDirectory: state.root }), [
+        { id: 'dead', runtimeId, ownerPid: process.pid, killed: [identity.pid] },
+      ]);
+      const [, signal] = (await gone) as [unknown, string];
+      assert.equal(signal, 'SIGKILL');
+      assert.deepEqual(filesOf(state), []);
+    }));
+
+  it('spares a process that has the pid of a recorded one', () =>
+    withState(async (state) => {
+      const child = spawn('sleep', ['60']);
+      const identity = identifyProcess(child.pid as number) as ProcessIdentity;
+      await abandon(state, 'dead', { processes: [{ ...identity, startTime: identity.startTime + 1 }] });
+      const [swept] = await sweep({ stateDirectory: state.root });
+      assert.deepEqual(swept?.killed, []);
+      assert.ok(identifyProcess(identity.pid));
+      child.kill();
+      await once(child, 'exit');
+    }));
+
+  it('spares systems whose owners live, and those that were not asked for', () =>
+    withState(async (state) => {
+      await abandon(state, 'alive', { owner: thisProcess() });
+      await abandon(state, 'dead');
+      await abandon(state, 'asked');
+      const swept = await sweep({ stateDirectory: state.root, ids: ['alive', 'asked', 'nobody'] });
+      assert.deepEqual(
+        swept.map(({ id }) => id),
+        ['asked'],
+      );
+      assert.ok(existsSync(state.systemDirectory('alive')));
+      assert.ok(existsSync(state.systemDirectory('dead')));
+    }));
+
+  it('is done once by many at the same time', () =>
+    withState(async (state) => {
+      for (const id of ['a', 'b', 'c']) await abandon(state, id);
+      const swept = await Promise.all(Array.from({ length: 5 }, () => sweep({ stateDirectory: state.root })));
+      assert.deepEqual(
+        swept
+          .flat()
+          .map(({ id }) => id)
+          .sort(),
+        ['a', 'b', 'c'],
+      );
+      assert.deepEqual(filesOf(state), []);
+    }));
+
+  it('goes on where another sweeper has died', () =>
+    withState(async (state) => {
+      await abandon(state, 'dead');
+      const claim = join(state.systemDirectory('dead'), 'sweeper.json');
+      writeFileSync(claim, JSON.stringify({ ...thisProcess(), startTime: 1 }));
+      assert.equal((await sweep({ stateDirectory: state.root })).length, 1);
+      assert.deepEqual(filesOf(state), []);
+    }));
+
+  it('removes directories that were never finished, but none in the making', () =>
+    withState(async (state) => {
+      const { pid, startTime } = thisProcess();
+      const inTheMaking = `.new-${pid}-${startTime}-00000000`;
+      for (const name of [inTheMaking, `.new-${pid}-1-00000000`, `.old-${pid}-1-00000000`]) {
+        mkdirSync(join(state.systems, name), { recursive: true });
+      }
+      await sweep({ stateDirectory: state.root });
+      assert.deepEqual(readdirSync(state.systems), [inTheMaking]);
+    }));
+
+  it('of a host without any state does nothing', () =>
+    withState(async (state) => {
+      assert.deepEqual(await sweep({ stateDirectory: join(state.root, 'none') }), []);
+      assert.deepEqual(await sweep({ stateDirectory: join(state.root, 'none'), ids: ['x'] }), []);
+    }));
+});
