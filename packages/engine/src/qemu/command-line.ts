@@ -47,6 +47,8 @@ export interface Machine {
 
 /** How a VM of that hardware is to come up. */
 export interface Launch {
+  /** Shown in the list of processes; means nothing to the guest. */
+  name?: string;
   /** Disks present from the beginning. */
   disks: DiskSlot[];
   /** Unix socket of the vhost-user backend; without it the vsock is added later, or never. */
@@ -62,6 +64,7 @@ export function buildCommandLine(machine: Machine, launch: Launch): string[] {
   return [
     ['-nodefaults', '-no-user-config', '-no-reboot'],
     ['-display', 'none'],
+    ...(launch.name === undefined ? [] : [['-name', escapeOption(launch.name)]]),
     ['-machine', `${machine.machineType},memory-backend=ram,sata=off,smbus=off,vmport=off,usb=off`],
     ...acceleratorArguments(machine.accelerator),
     ['-smp', String(machine.processors)],

@@ -259,6 +259,7 @@ class QemuMonitor implements Monitor {
       VirtualMachine.launch({
         program: qemu.path,
         arguments: buildCommandLine(plan.machine, {
+          name: this.#options.id,
           disks: plan.disks,
           vsockSocketPath: this.#vsock.socketPath,
           ...(plan.consoleSocketPath === undefined ? {} : { consoleSocketPath: plan.consoleSocketPath }),

@@ -43,7 +43,7 @@ export async function makeTemplate(
   const vm = await phase('qemu: boot the template', subject, async () => {
     const booting = await VirtualMachine.launch({
       program: qemu.path,
-      arguments: buildCommandLine(machine, { disks: [rootDisk], incoming: false }),
+      arguments: buildCommandLine(machine, { name: subject, disks: [rootDisk], incoming: false }),
       memoryFd: memory.fd,
       signal,
       onLaunch,
@@ -81,7 +81,7 @@ export async function cloneTemplate(options: TemplateOptions, template: Template
   copying.catch(() => {});
   const launching = VirtualMachine.launch({
     program: qemu.path,
-    arguments: buildCommandLine(machine, { disks: [rootDisk], incoming: true }),
+    arguments: buildCommandLine(machine, { name: subject, disks: [rootDisk], incoming: true }),
     memoryFd: memory.fd,
     stateFd: state.fd,
     signal,
