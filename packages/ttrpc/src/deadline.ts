@@ -6,12 +6,9 @@ export function startTimer(milliseconds: number, expire: () => void): NodeJS.Tim
   return milliseconds > longestTimer ? undefined : setTimeout(expire, milliseconds);
 }
 
-/** Milliseconds as the wire has them, 0 for no limit. */
+/** Milliseconds as the wire has them: 0 for no limit, so at least 1 for any; at most an int64, 292 years. */
 export function toTimeoutNano(milliseconds: number | undefined): bigint {
   if (milliseconds === undefined || milliseconds === Number.POSITIVE_INFINITY) return 0n;
-  const nano = BigInt(Math.round(milliseconds * 1e6));
-  return nano > longestNano ? longestNano : nano;
+  const nano = Math.max(1, Math.round(milliseconds * 1e6));
+  return nano >= 2 ** 63 ? 2n ** 63n - 1n : BigInt(nano);
 }
-
-/** The largest int64: 292 years. */
-const longestNano = 2n ** 63n - 1n;

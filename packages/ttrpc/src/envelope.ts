@@ -5,9 +5,9 @@
  *     Request   1 service   2 method   3 payload   4 timeout_nano   5 metadata { 1 key  2 value } *
  *     Response  1 status { 1 code  2 message  3 details { 1 type_url  2 value } * }   2 payload
  *
- * By hand, since every call passes here twice on each side and since a shim pays for descriptors at each of
- * its starts; `envelope.test.ts` holds this codec to what the generated code reads and writes, and
- * `README.md` says what it gains.
+ * By hand: every call passes here twice on each side, and a shim would pay for the descriptors at each of its
+ * starts (README.md has the numbers). `envelope.test.ts` holds this codec to what the generated code reads
+ * and writes.
  */
 import type { ErrorDetail } from './error.ts';
 import {
@@ -32,7 +32,7 @@ export interface RequestEnvelope {
   metadata: readonly MetadataEntry[];
 }
 
-export interface StatusEnvelope {
+interface StatusEnvelope {
   code: number;
   message: string;
   details: readonly ErrorDetail[];

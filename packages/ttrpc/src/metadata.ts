@@ -10,7 +10,7 @@ export type MetadataInit = Metadata | Readonly<Record<string, string | readonly 
 /** A key with one value, as the wire has it; a key with several values comes as several entries. */
 export type MetadataEntry = readonly [key: string, value: string];
 
-export const noMetadata: Metadata = new Map();
+const noMetadata: Metadata = new Map();
 
 export function metadataFromEntries(entries: readonly MetadataEntry[]): Metadata {
   if (entries.length === 0) return noMetadata;

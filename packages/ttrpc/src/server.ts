@@ -117,8 +117,6 @@ export class TtrpcServer implements AsyncDisposable {
   #closeListeners(): void {
     for (const [netServer, accept] of this.#listeners) {
       netServer.off('connection', accept);
-      // A connection may have come that the loop has not told yet: it must not be left hanging.
-      netServer.on('connection', (stream: Duplex) => stream.destroy());
       if (netServer.listening) netServer.close();
     }
     this.#listeners.clear();
