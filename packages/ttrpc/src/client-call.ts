@@ -139,7 +139,7 @@ export class CallLimits {
 
   private constructor(name: string, options: CallOptions, giveUp: (error: TtrpcError) => void) {
     const { signal, timeoutMs } = options;
-    this.#onAbort = () => giveUp(TtrpcError.fromAbort(signal?.reason, name));
+    this.#onAbort = () => giveUp(TtrpcError.fromAbort(signal?.reason, `Cannot call "${name}"`));
     this.#signal = signal;
     signal?.addEventListener('abort', this.#onAbort, { once: true });
     if (timeoutMs !== undefined)
@@ -158,7 +158,7 @@ export class CallLimits {
 
   /** Throws for a call whose limits were reached before it began. */
   static check(name: string, { signal, timeoutMs }: CallOptions): void {
-    if (signal?.aborted) throw TtrpcError.fromAbort(signal.reason, name);
+    if (signal?.aborted) throw TtrpcError.fromAbort(signal.reason, `Cannot call "${name}"`);
     if (timeoutMs !== undefined && !(timeoutMs > 0)) throw deadlineExceeded(name, timeoutMs);
   }
 

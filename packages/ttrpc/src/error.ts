@@ -47,13 +47,13 @@ export class TtrpcError extends Error {
   }
 
   /**
-   * The error of a call that was given up: `DeadlineExceeded` for the reason of `AbortSignal.timeout()`,
+   * The error of what was given up, `Cannot call "a.B/C"`: `DeadlineExceeded` for the reason of `AbortSignal.timeout()`,
    * `Canceled` for any other. A reason that is a TtrpcError stands for itself.
    */
-  static fromAbort(reason: unknown, call: string): TtrpcError {
+  static fromAbort(reason: unknown, action: string): TtrpcError {
     if (reason instanceof TtrpcError) return reason;
     if (reason instanceof Error && reason.name === 'TimeoutError')
-      return new TtrpcError('DeadlineExceeded', `Cannot call "${call}": its time is up`, { cause: reason });
-    return new TtrpcError('Canceled', `Cannot call "${call}": it was given up`, { cause: reason });
+      return new TtrpcError('DeadlineExceeded', `${action}: its time is up`, { cause: reason });
+    return new TtrpcError('Canceled', `${action}: it was given up`, { cause: reason });
   }
 }

@@ -97,7 +97,7 @@ export class TtrpcServer implements AsyncDisposable {
   async #idleUnlessAborted(idle: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
     const { promise: aborted, reject } = Promise.withResolvers<never>();
     const abort = (): void => {
-      reject(TtrpcError.fromAbort(signal?.reason, 'shutdown'));
+      reject(TtrpcError.fromAbort(signal?.reason, 'Cannot wait for running calls'));
       void this.close();
     };
     if (signal?.aborted) abort();
