@@ -29,7 +29,7 @@ export interface StdioPaths {
 const silenceTimeout = 2_000;
 
 /**
- * The streams of one process towards containerd. Opening takes hold of the FIFOs, so that their other ends
+ * The streams of one process towards containerd. Opening takes hold of the output FIFOs, so that their readers
  * neither wait nor read end-of-file before the process runs; connecting starts the copying.
  */
 export class ProcessStdio implements Disposable {
@@ -103,22 +103,28 @@ class Input {
   constructor(uri: string) {
     this.#path = streamPath(uri).path;
     this.#isFifo = isFifo(this.#path);
-    if (this.#isFifo) this.#holder = openStream(this.#path, constants.O_RDWR);
   }
 
+  /**
+   * Opens the FIFO only now: until then the client's end waits for a reader. `ctr` asks for CloseIO when its
+   * input has ended, but loses that when it ends while Create is still on the way.
+   */
   pump(target: Writable): void {
-    this.#source = this.#isFifo
-      ? new Socket({ fd: openStream(this.#path, constants.O_RDONLY), readable: true, writable: false })
-      : createReadStream(this.#path);
-    if (this.#letGo) this.#releaseHolder();
+    if (this.#isFifo) {
+      this.#holder = openStream(this.#path, constants.O_RDWR);
+      const fd = openStream(this.#path, constants.O_RDONLY);
+      this.#source = new Socket({ fd, readable: true, writable: false });
+      if (this.#letGo) this.#releaseHolder();
+    } else {
+      this.#source = createReadStream(this.#path);
+    }
     // A process may close its input, or end, before it has read all: that is no failure.
     pipeline(this.#source, target).catch(() => {});
   }
 
   letGo(): void {
     this.#letGo = true;
-    // What the FIFO holds would be lost if its last descriptor closed before the reader is open.
-    if (this.#source) this.#releaseHolder();
+    this.#releaseHolder();
   }
 
   close(): void {

@@ -140,14 +140,19 @@ export class TaskService {
   ): Promise<MessageInitShape<typeof PidsResponseSchema>> {
     const task = this.#task(id);
     const pids = await rejectsWithTaskError(task.processIds(options));
-    const { ProcessDetailsSchema } = await import('./generated/containerd/runhcs/v1/options_pb.ts');
+    const { ProcessDetailsSchema } = await import('./generated/containerd/runc/v1/process_details_pb.ts');
     const execIds = task.execIdsByPid();
     return {
-      processes: pids.map((processId) => {
-        const details = create(ProcessDetailsSchema, { processId, execId: execIds.get(processId) ?? '' });
+      processes: pids.map((guestPid) => {
         // containerd knows the first process by the pid that Create answered.
-        const pid = processId === task.init.hosted?.pid ? task.init.pid : processId;
-        return { pid, info: packForContainerd(anyPack(ProcessDetailsSchema, details)) };
+        const pid = guestPid === task.init.hosted?.pid ? task.init.pid : guestPid;
+        const execId = execIds.get(guestPid);
+        if (execId === undefined) return { pid };
+        // Upstream's own details type is unknown to Linux builds of ctr, which refuse to list it.
+        return {
+          pid,
+          info: packForContainerd(anyPack(ProcessDetailsSchema, create(ProcessDetailsSchema, { execId }))),
+        };
       }),
     };
   }
