@@ -71,7 +71,9 @@ for await (const path of glob(
 }
 
 const byName = new Map(workspaces.map((workspace) => [workspace.name, workspace]));
-const specifierPattern = /(?:\bfrom|\bimport)\s*\(?\s*'([^']+)'/g;
+/** Import and export statements, and dynamic imports; not words in comments and messages. */
+const specifierPattern =
+  /(?:^|\n)(?:import|export)\s[^'";]*?from\s+'([^']+)'|(?:^|\n)import\s+'([^']+)'|\bimport\(\s*'([^']+)'\s*\)/g;
 
 for (const workspace of workspaces) {
   for await (const path of glob(`${workspace.folder}/**/*.ts`, {
@@ -81,8 +83,8 @@ for (const workspace of workspaces) {
     const source = await readFile(join(root, path), 'utf8');
     const isTest =
       /\.(test|fuzz)\.ts$/.test(path) || workspace.folder === 'test' || path.includes('/contract/');
-    for (const [, specifier] of source.matchAll(specifierPattern)) {
-      checkImport(workspace, path, specifier as string, isTest);
+    for (const [, statement, bare, dynamic] of source.matchAll(specifierPattern)) {
+      checkImport(workspace, path, (statement ?? bare ?? dynamic) as string, isTest);
     }
   }
 }

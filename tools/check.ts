@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const bin = (name: string): string => join(root, 'node_modules/.bin', name);
 
 const steps: { name: string; command: string[] }[] = [
-  { name: 'format and lint', command: [bin('biome'), 'ci', '.'] },
+  { name: 'format and lint', command: [bin('biome'), 'ci', '--colors=off', '.'] },
   { name: 'types', command: [bin('tsc'), '-p', '.'] },
   { name: 'imports', command: [process.execPath, 'tools/check-imports.ts'] },
   { name: 'unused code', command: [bin('knip')] },
