@@ -1,8 +1,7 @@
-import type { Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { HcsError } from '@hcsshim/hcs';
 import type { ScsiAttachment } from '@hcsshim/schema';
-import { requireFixedVhd, vhdFooterBytes } from '../fixed-vhd.ts';
+import { vhdFooterBytes } from '../fixed-vhd.ts';
 
 /** A disk as QEMU is to open it. */
 export interface DiskImage {
@@ -13,37 +12,25 @@ export interface DiskImage {
 }
 
 /**
- * Looks at what an attachment names: a fixed VHD for `VirtualDisk`, a block device for `PassThru`.
+ * A checked attachment as an image: a fixed VHD for `VirtualDisk`, a block device for `PassThru`.
  * QEMU's own VHD driver is not used: it takes the size from the footer's CHS geometry, which is rounded.
- * Throws ERROR_FILE_NOT_FOUND, E_ACCESSDENIED, and ERROR_INVALID_DATA for what is no such disk.
+ * Throws ERROR_FILE_NOT_FOUND, and ERROR_INVALID_DATA for a `PassThru` that is no block device.
  */
 export async function openDiskImage(action: string, attachment: ScsiAttachment): Promise<DiskImage> {
   const { Path: path, ReadOnly: readOnly = false } = attachment;
-  const status = await statusOf(action, path);
-  if (attachment.Type === 'VirtualDisk') {
-    await requireFixedVhd(action, path);
-    return { path, readOnly, size: status.size - vhdFooterBytes };
-  }
-  if (!status.isBlockDevice()) {
+  const status = await stat(path).catch((cause) => {
     throw new HcsError({
       action,
-      problem: `"${path}" is no block device, attach a file as VirtualDisk`,
-      code: 'ERROR_INVALID_DATA',
+      problem: `"${path}" cannot be found`,
+      code: 'ERROR_FILE_NOT_FOUND',
+      cause,
     });
-  }
-  return { path, readOnly };
-}
-
-async function statusOf(action: string, path: string): Promise<Stats> {
-  try {
-    return await stat(path);
-  } catch (error) {
-    const closed = (error as NodeJS.ErrnoException).code === 'EACCES';
-    throw new HcsError({
-      action,
-      problem: `"${path}" ${closed ? 'may not be read' : 'does not exist'}`,
-      code: closed ? 'E_ACCESSDENIED' : 'ERROR_FILE_NOT_FOUND',
-      cause: error,
-    });
-  }
+  });
+  if (attachment.Type === 'VirtualDisk') return { path, readOnly, size: status.size - vhdFooterBytes };
+  if (status.isBlockDevice()) return { path, readOnly };
+  throw new HcsError({
+    action,
+    problem: `"${path}" is no block device, attach a file as VirtualDisk`,
+    code: 'ERROR_INVALID_DATA',
+  });
 }
