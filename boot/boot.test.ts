@@ -173,7 +173,7 @@ test('a build that is given up leaves no files behind', { skip }, async () => {
       outDir,
       agentBundle,
       signal: controller.signal,
-      onProgress: (step) => step === 'making the root disk' && controller.abort(reason),
+      onProgress: (step) => step === 'making the root file system' && controller.abort(reason),
     }),
     reason,
   );

@@ -279,8 +279,11 @@ async function unpackAll(
   signal: AbortSignal | undefined,
 ): Promise<FileTree> {
   const tree = new FileTree();
-  // Debian 13 has everything below /usr, and says so in a package that is not unpacked here.
-  for (const folder of ['bin', 'lib', 'lib64', 'sbin']) tree.directory(`usr/${folder}`);
+  // Whether a release ships its files below / or below /usr, they are found by either path.
+  for (const folder of ['bin', 'lib', 'lib64', 'sbin']) {
+    tree.directory(`usr/${folder}`);
+    tree.symlink(folder, `usr/${folder}`);
+  }
   for (const { name } of packages) {
     if (name.startsWith('linux-image-')) continue;
     tree.overlay(

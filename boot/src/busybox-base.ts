@@ -26,7 +26,7 @@ export function makeBusyboxBase(busybox: Uint8Array): FileTree {
 }
 
 /** The names in busybox's table of applets: sorted strings with a NUL behind each, the first is `[`. */
-export function busyboxApplets(busybox: Uint8Array): string[] {
+function busyboxApplets(busybox: Uint8Array): string[] {
   const bytes = Buffer.from(busybox.buffer, busybox.byteOffset, busybox.byteLength);
   const start = bytes.indexOf('\0[\0[[\0') + 1;
   const end = bytes.indexOf('\0\0', start);

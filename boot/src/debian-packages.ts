@@ -56,7 +56,7 @@ export async function resolvePackages(
   const missing = names.filter((name) => !found.has(name));
   if (missing.length > 0) {
     throw new Error(
-      `Cannot find the Debian packages "${missing.join('", "')}": apt's lists do not have them, run "apt-get update" as root`,
+      `Cannot find the Debian packages "${missing.join('", "')}": apt's lists do not have them, run "apt-get update" as root, on Debian`,
     );
   }
   const packages = [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
