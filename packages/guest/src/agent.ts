@@ -1,8 +1,9 @@
 import { createWriteStream, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BridgeServer, GuestPort } from '@hcsshim/bridge';
-import { addEntropy, reboot } from '@hcsshim/linux';
+import { addEntropy, reboot, setHostname } from '@hcsshim/linux';
 import { findCgroups } from './cgroup/cgroup-mounts.ts';
 import { ContainerRegistry } from './containers/container-registry.ts';
 import { guestHandlers } from './messages/guest-host.ts';
@@ -25,6 +26,10 @@ import { sandboxScsiBus, sysfsScsiBus } from './storage/scsi-bus.ts';
 const runtimeNames = ['crun', 'runc'];
 const runtimeDirectory = '/run/gcsrunc';
 const agentDirectory = '/run/gcs';
+
+/** As the kernel names a host that nobody has named yet. */
+const unnamedHost = '(none)';
+const defaultHostname = 'uvm';
 
 const entropyBytes = 512;
 const entropyTimeout = 2_000;
@@ -54,6 +59,7 @@ function prepareSystem(options: AgentOptions, log: AgentLog): void {
     enterSandbox(options.sandbox);
   } else if (process.pid === 1) {
     mountSystem();
+    if (hostname() === unnamedHost) setHostname(defaultHostname);
     if (findCgroups().version === 2) {
       setUpCgroups(options.cgroupParent, { memoryReserveBytes: options.rootMemoryReserveBytes });
     }
@@ -121,7 +127,7 @@ class Agent {
       sandbox === undefined
         ? BootstrapChannel.open(this.#log, {
             onWake: () => this.#wake(),
-            onPowerOff: () => void this.#powerOff(),
+            onShutdown: () => void this.#powerOff(),
           })
         : undefined;
     if (sandbox !== undefined) this.#expectHost();

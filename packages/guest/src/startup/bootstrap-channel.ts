@@ -24,13 +24,13 @@ interface HostCommand {
 export interface BootstrapEvents {
   /** The VM goes on from a saved state: clock, entropy and name are renewed, the host is to be dialled again. */
   onWake: () => void;
-  onPowerOff: () => void;
+  onShutdown: () => void;
 }
 
 /**
  * The virtio serial port by which a host wakes a VM that was saved before it had a vsock device. To the host:
  * `{"event":"ready"}` once the agent can be saved. From the host: `{"command":"wake",…}` and
- * `{"command":"power-off"}`.
+ * `{"command":"shutdown"}`.
  */
 export class BootstrapChannel {
   readonly #device: string;
@@ -103,8 +103,8 @@ export class BootstrapChannel {
     if (command.command === 'wake') {
       renewIdentity(command, this.#log);
       this.#events.onWake();
-    } else if (command.command === 'power-off') {
-      this.#events.onPowerOff();
+    } else if (command.command === 'shutdown') {
+      this.#events.onShutdown();
     } else {
       this.#log.write('warning', 'Unknown command on the bootstrap channel');
     }

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { MountFlag, mount } from '@hcsshim/linux';
@@ -31,7 +31,8 @@ const cgroupRoot = '/sys/fs/cgroup';
 /** Mounts what process 1 of a VM has to; what the initial RAM disk has mounted already stays. */
 export function mountSystem(): void {
   for (const { target, type, flags = 0, data } of systemMounts) {
-    if (target !== '/proc' && mountPoints().includes(target)) continue;
+    // Without /proc nothing tells what is mounted, but then there is not even that.
+    if (existsSync('/proc/self/mountinfo') && mountPoints().includes(target)) continue;
     mkdirSync(target, { recursive: true });
     try {
       mount(type, target, type, flags, data);

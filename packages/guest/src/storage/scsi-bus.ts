@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { constants, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { open, readlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -53,7 +53,8 @@ export function sysfsScsiBus({ sysfs = '/sys' }: { sysfs?: string } = {}): ScsiB
       const directory = deviceDirectory(address);
       if (directory === undefined) return;
       try {
-        await writeFile(join(directory, 'delete'), '1\n', { flag: 'r+' });
+        // Write-only: sysfs refuses to open it for reading, even to root.
+        await writeFile(join(directory, 'delete'), '1\n', { flag: constants.O_WRONLY });
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
       }
