@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -42,7 +43,7 @@ class ScriptedMonitor implements Monitor {
   }
   async terminate(): Promise<void> {
     await this.#play('terminate');
-    this.end.resolve({ type: 'UnexpectedExit', reason: 'killed' });
+    this.end.resolve({ type: 'ForcedExit', reason: 'it was terminated' });
   }
   pause(options: CallOptions): Promise<void> {
     return this.#play('pause', options);
@@ -167,8 +168,8 @@ describe('a compute system', () => {
     await new Promise((resolve) => setImmediate(resolve));
     const reason = new Error('enough');
     controller.abort(reason);
-    await assert.rejects(pausing, reason);
     paused.resolve();
+    await assert.rejects(pausing, reason);
     await system.shutdown();
     assert.deepEqual(monitor.calls, ['start', 'pause', 'resume', 'shutdown']);
     assert.equal((await system.getProperties()).State, 'Running');
@@ -206,10 +207,10 @@ describe('a compute system', () => {
     process.env.HCSSHIM_TIMEOUT_SYSTEMCREATE = '1';
     const slow = Promise.withResolvers<Monitor>();
     const late = serviceWith(() => slow.promise);
+    setTimeout(() => slow.resolve(monitor), 1200);
     await assert.rejects(late.compute.create('x', document), { code: 'HCS_E_OPERATION_TIMEOUT' });
-    slow.resolve(monitor);
-    while (await state.read('x')) await new Promise((resolve) => setTimeout(resolve, 5));
-    await monitor.exited;
+    await late[Symbol.asyncDispose]();
+    assert.deepEqual(monitor.calls, ['dispose']);
   });
 
   it('that is not cleared up well ends all the same, and the log tells', async () => {
@@ -290,7 +291,7 @@ describe('a control socket', () => {
     const waits = Array.from({ length: 65 }, (_, id) => request({ id, method: 'wait' }));
     const socket = connect(state.controlSocket(system.runtimeId));
     socket.write(waits.join(''));
-    const [answer] = await new Promise<[Buffer]>((resolve) => socket.once('data', (data) => resolve([data])));
+    const [answer] = (await once(socket, 'data')) as [Buffer];
     assert.equal(JSON.parse(answer.toString()).error.code, 'HCS_E_OPERATION_PENDING');
     socket.destroy();
     await system.terminate();

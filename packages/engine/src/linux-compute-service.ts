@@ -1,14 +1,7 @@
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { HvListener, HvSocket } from '@hcsshim/bridge';
-import {
-  type CallOptions,
-  type ComputeService,
-  type ComputeSystem,
-  HcsError,
-  phase,
-  withDeadline,
-} from '@hcsshim/hcs';
+import { type CallOptions, type ComputeService, type ComputeSystem, HcsError, phase } from '@hcsshim/hcs';
 import type { ComputeSystemDocument, ComputeSystemQuery, ComputeSystemSummary } from '@hcsshim/schema';
 import { validateDocument } from './document.ts';
 import type { MonitorKind } from './monitor.ts';
@@ -18,6 +11,7 @@ import { connectThroughOwner, RemoteSystem } from './remote-system.ts';
 import { isAbandoned, StateDirectory, type SystemRecord } from './state-directory.ts';
 import { type SweepOptions, type SweptSystem, sweep } from './sweep.ts';
 import { SystemHandle } from './system-handle.ts';
+import { withUndo } from './with-undo.ts';
 
 export interface LinuxComputeServiceOptions {
   /** What runs the systems that this process creates. Those of others are opened whatever runs them. */
@@ -67,6 +61,8 @@ class LinuxCompute implements ComputeService {
   readonly #owned: Map<string, OwnedSystem>;
   readonly #kind: MonitorKind;
   readonly #log: (message: string) => void;
+  /** Creations under way, also those that nobody waits for any more. */
+  readonly #creating = new Set<Promise<void>>();
 
   constructor(
     state: StateDirectory,
@@ -94,7 +90,7 @@ class LinuxCompute implements ComputeService {
       });
     }
     const timeout = operationTimeout('SYSTEMCREATE');
-    return withDeadline({ signal, timeout, action }, async (deadline) =>
+    const create = (deadline: AbortSignal): Promise<ComputeSystem> =>
       phase('engine: create', id, async () => {
         const checked = await validateDocument(id, document, { bootsKernel: this.#kind.bootsKernel ?? true });
         const system = await OwnedSystem.create(
@@ -105,8 +101,15 @@ class LinuxCompute implements ComputeService {
         void system.exit.then(() => this.#owned.delete(system.runtimeId));
         if (deadline.aborted) await system.terminate();
         return new SystemHandle(system);
-      }),
-    );
+      });
+    return withUndo({ signal, timeout, action }, create, (creating) => {
+      const settled = creating.then(
+        () => {},
+        () => {},
+      );
+      this.#creating.add(settled);
+      void settled.then(() => this.#creating.delete(settled));
+    });
   }
 
   async open(id: string, options: CallOptions = {}): Promise<ComputeSystem> {
@@ -142,6 +145,7 @@ class LinuxCompute implements ComputeService {
   }
 
   async close(): Promise<void> {
+    await Promise.all(this.#creating);
     const results = await Promise.allSettled([...this.#owned.values()].map((system) => system.terminate()));
     const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []));
     if (failures.length > 0) throw new AggregateError(failures, 'Cannot end all compute systems');

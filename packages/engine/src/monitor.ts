@@ -39,7 +39,10 @@ export interface Monitor extends AsyncDisposable {
   listen(port: number): Promise<HvListener>;
   /** Connects to `port` in the guest. Rejects with code ECONNREFUSED when nothing listens there. */
   connect(port: number, options: CallOptions): Promise<Duplex>;
-  /** Resolves once, when the system has ended, for whatever reason; never rejects. */
+  /**
+   * Resolves once, when the system has ended, for whatever reason; never rejects. What `terminate` has ended
+   * is a `ForcedExit`.
+   */
   readonly exited: Promise<SystemExit>;
   /** Host processes to be killed by a sweeper when the owner dies. Read after `create` and after `start`. */
   readonly processIds: number[];

@@ -24,6 +24,7 @@ import { isAbandoned, type StateDirectory, type SystemRecord } from './state-dir
 import { sweep } from './sweep.ts';
 import { Turns } from './turns.ts';
 import { untilAborted } from './until-aborted.ts';
+import { withUndo } from './with-undo.ts';
 
 export interface OwnedSystemOptions {
   id: string;
@@ -64,7 +65,6 @@ export class OwnedSystem {
   readonly #disks: Set<string>;
   #state: SystemState = 'Created';
   #exitStatus: SystemExit | undefined;
-  #terminating = false;
   #handles = 0;
 
   private constructor(
@@ -88,6 +88,7 @@ export class OwnedSystem {
   /** Takes a new system to `Created`. A failure leaves nothing behind. */
   static async create(options: OwnedSystemOptions, signal: AbortSignal): Promise<OwnedSystem> {
     const { id, document, kind, state } = options;
+    signal.throwIfAborted();
     await using undo = new AsyncDisposableStack();
     const runtimeId = await state.allocate();
     undo.defer(() => state.release(runtimeId));
@@ -209,10 +210,7 @@ export class OwnedSystem {
   async terminate({ signal }: CallOptions = {}): Promise<void> {
     const action = `Cannot terminate compute system "${this.id}"`;
     await withDeadline({ signal, timeout: operationTimeout(), action }, async (deadline) => {
-      if (!this.#exitStatus) {
-        this.#terminating = true;
-        await this.#monitor.terminate({ signal: deadline });
-      }
+      if (!this.#exitStatus) await this.#monitor.terminate({ signal: deadline });
       await this.exit;
     });
   }
@@ -250,7 +248,7 @@ export class OwnedSystem {
     const attempt = async (step: (() => Promise<void>) | undefined, what: string): Promise<void> => {
       await step?.().catch((error) => this.#complain(what, error));
     };
-    await withDeadline({ signal, timeout: operationTimeout(timeoutName), action }, (deadline) =>
+    await withUndo({ signal, timeout: operationTimeout(timeoutName), action }, (deadline) =>
       this.#turns.run(async () => {
         deadline.throwIfAborted();
         requireState(this.id, name, this.#state);
@@ -284,11 +282,7 @@ export class OwnedSystem {
   }
 
   /** The end, whatever brought it: all that the system had goes, then the waiters hear of it. */
-  async #finish(reported: SystemExit): Promise<SystemExit> {
-    const exit: SystemExit =
-      this.#terminating && reported.type === 'UnexpectedExit'
-        ? { type: 'ForcedExit', reason: 'it was terminated' }
-        : reported;
+  async #finish(exit: SystemExit): Promise<SystemExit> {
     this.#exitStatus = exit;
     this.#state = 'Stopped';
     this.#ended.resolve(exit);

@@ -44,6 +44,7 @@ class SandboxMonitor implements Monitor {
   #starting: Promise<void> | undefined;
   #agent: AgentProcess | undefined;
   #startedAt = 0;
+  #terminated = false;
 
   private constructor(
     id: string,
@@ -101,6 +102,7 @@ class SandboxMonitor implements Monitor {
   }
 
   async terminate(): Promise<void> {
+    this.#terminated = true;
     await this.#starting?.catch(() => {});
     if (this.#agent) {
       this.#cgroup.thaw();
@@ -176,7 +178,9 @@ class SandboxMonitor implements Monitor {
     const agent = await AgentProcess.spawn(this.#command, `Cannot start sandbox "${this.#id}"`);
     this.#agent = agent;
     this.#startedAt = Date.now();
-    void agent.exited.then((exit) => this.#end.resolve(exit));
+    void agent.exited.then((exit) =>
+      this.#end.resolve(this.#terminated ? { type: 'ForcedExit', reason: 'it was terminated' } : exit),
+    );
     await this.#enterCgroup(agent);
   }
 
