@@ -1,4 +1,5 @@
 export * from './compute-system.ts';
+export * as read from './document-reader.ts';
 export { parseDocument, readDocument } from './document-reader.ts';
 export * from './guest-messages.ts';
 export * from './guest-resources.ts';
