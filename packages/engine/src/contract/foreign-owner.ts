@@ -18,7 +18,7 @@ const { monitor, stateDirectory, id, document } = JSON.parse(
   process.argv[2] as string,
 ) as ForeignOwnerRequest;
 await using service = createLinuxComputeService({
-  monitor: await createMonitorKind(monitor),
+  monitor: createMonitorKind(monitor),
   stateDirectory,
   log: (message) => console.error(message),
 });

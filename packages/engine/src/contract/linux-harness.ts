@@ -25,7 +25,7 @@ export async function openLinuxHarness(
   const root = await mkdtemp(join(tmpdir(), 'hcs-'));
   const state = new StateDirectory(root);
   const service = createLinuxComputeService({
-    monitor: await createMonitorKind(monitor),
+    monitor: createMonitorKind(monitor),
     stateDirectory: root,
     log: (message) => console.error(message),
   });

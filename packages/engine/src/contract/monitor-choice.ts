@@ -5,9 +5,10 @@ import { createSandboxMonitorKind, type SandboxOptions } from '../sandbox/sandbo
 /** A kind of monitor and its options, as data that another process can be given. */
 export type MonitorChoice =
   | { name: 'sandbox'; options: SandboxOptions }
-  | { name: 'qemu'; options: Omit<QemuOptions, 'log'> };
+  | { name: 'qemu'; options: QemuOptions };
 
-export async function createMonitorKind(choice: MonitorChoice): Promise<MonitorKind> {
-  if (choice.name === 'sandbox') return createSandboxMonitorKind(choice.options);
-  return createQemuMonitorKind({ ...choice.options, log: (message) => console.error(message) });
+export function createMonitorKind(choice: MonitorChoice): MonitorKind {
+  return choice.name === 'sandbox'
+    ? createSandboxMonitorKind(choice.options)
+    : createQemuMonitorKind(choice.options);
 }
