@@ -142,6 +142,10 @@ export async function ensureBootFiles(options: BootFilesOptions): Promise<BootFi
     await writeManifest(work, manifest);
     // The manifest last: what it tells of is there.
     for (const name of [...bootFileNames, 'boot.json']) await rename(join(work, name), join(outDir, name));
+  } catch (error) {
+    // A stream that was given up says only that, the signal says why.
+    signal?.throwIfAborted();
+    throw error;
   } finally {
     await rm(work, { recursive: true, force: true });
   }
