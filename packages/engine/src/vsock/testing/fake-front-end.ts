@@ -52,6 +52,7 @@ export class FakeFrontEnd implements AsyncDisposable {
   readonly #kicks = [createEventFd(), createEventFd()];
   readonly #calls = [createEventFd(), createEventFd()];
   readonly #callWatcher: FdWatcher;
+  #disposed = false;
   readonly #usedSeen = [0, 0];
   #freeSlots = Array.from({ length: ringSize / 2 }, (_, slot) => slot * 2);
   /** Called for each packet that arrives. */
@@ -219,6 +220,8 @@ export class FakeFrontEnd implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
     await this.#callWatcher.close();
     for (const fd of [this.#socket, this.#memoryFd, ...this.#kicks, ...this.#calls]) closeFd(fd);
     this.#map[Symbol.dispose]();
