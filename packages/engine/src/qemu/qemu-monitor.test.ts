@@ -150,14 +150,20 @@ describe('a VM that boots', { skip }, () => {
 
 describe('templates', { skip }, () => {
   const templates = (): string => join(root, 'cache/templates');
-  const restored = ['qemu: copy the memory', 'qemu: restore the state', 'qemu: clone', 'qemu: wake'];
+  const restored = [
+    'qemu: copy the memory',
+    'qemu: restore the state',
+    'qemu: clone',
+    'qemu: add devices',
+    'qemu: resume',
+  ];
 
   test('are made once by VMs that start together, and used by all', { timeout: patience }, async () => {
     const monitors = await Promise.all([createMonitor(), createMonitor()]);
     const met = await Promise.all(monitors.map(startAndMeet));
     const names = met.flat();
     assert.equal(phases.filter((name) => name === 'qemu: boot the template').length, 1, names.join(', '));
-    assert.equal(phases.filter((name) => name === 'qemu: wake').length, 2);
+    assert.equal(phases.filter((name) => name === 'qemu: resume').length, 2);
     for (const monitor of monitors) await monitor[Symbol.asyncDispose]();
   });
 

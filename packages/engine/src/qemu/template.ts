@@ -49,7 +49,10 @@ export async function makeTemplate(
       onLaunch,
     });
     try {
-      await untilReady(booting, signal);
+      await booting.orEnd(
+        'Cannot make a template',
+        booting.bootstrap.ready({ signal, timeout: agentTimeout }),
+      );
       return booting;
     } catch (error) {
       await booting.terminate();
@@ -98,14 +101,6 @@ export async function cloneTemplate(options: TemplateOptions, template: Template
     await vm.terminate();
     throw error;
   }
-}
-
-async function untilReady(vm: VirtualMachine, signal: AbortSignal | undefined): Promise<void> {
-  const ended = vm.exited.then(({ reason }) => {
-    throw new HcsError({ action: 'Cannot make a template', problem: reason, code: 'HCS_E_UNEXPECTED_EXIT' });
-  });
-  ended.catch(() => {});
-  await Promise.race([ended, vm.bootstrap.ready({ signal, timeout: agentTimeout })]);
 }
 
 /** The part of memory that lies in a shared file is not written to the stream: both sides have the file. */

@@ -90,6 +90,15 @@ export class VirtualMachine {
     return this.#console.toString();
   }
 
+  /** The outcome of `work`, or HCS_E_UNEXPECTED_EXIT with the reason when the VM ends before. */
+  async orEnd<T>(action: string, work: Promise<T>): Promise<T> {
+    const ended = this.exited.then(({ reason }) => {
+      throw new HcsError({ action, problem: reason, code: 'HCS_E_UNEXPECTED_EXIT' });
+    });
+    ended.catch(() => {});
+    return Promise.race([work, ended]);
+  }
+
   /** Ends QEMU: asks it by QMP, and kills it when it does not end soon. Resolves when it has ended. */
   async terminate(): Promise<void> {
     this.#terminated = true;
