@@ -10,6 +10,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   rmdirSync,
   rmSync,
   symlinkSync,
@@ -446,6 +447,40 @@ suite('guest agent', { skip }, () => {
     await guest.modifySettings({ ResourceType: 'MappedVirtualDisk', RequestType: 'Remove', Settings: link });
   });
 
+  test('many processes at once are told apart and leave no descriptors', async () => {
+    const countDescriptors = async () => {
+      const list = await sandbox.execute(
+        utilityVmId,
+        { CommandLine: 'sh -c "ls /proc/1/fd | wc -l"' },
+        { stdout: true },
+      );
+      const [count] = await Promise.all([text(list.stdout), list.wait()]);
+      return Number(count);
+    };
+    await using container = await sandbox.container('many', { args: ['sleep', '1000'] });
+    await container.start({});
+    const before = await countDescriptors();
+    const codes = Array.from({ length: 24 }, (_, index) => index + 1);
+    const exits = await Promise.all(
+      codes.map(async (code) => {
+        const args = ['sh', '-c', `cat; exit ${code}`];
+        const process = await container.exec(
+          { args, terminal: code % 3 === 0 },
+          { stdin: true, stdout: true },
+        );
+        if (code % 3 === 0) process.stdin.write(`${code}\n\x04`);
+        else process.stdin.end(`${code}\n`);
+        const output = await text(process.stdout);
+        assert.match(output, new RegExp(`^${code}\\b`));
+        const exitCode = await process.wait();
+        process.stdin.destroy();
+        return exitCode;
+      }),
+    );
+    assert.deepEqual(exits, codes);
+    while ((await countDescriptors()) > before) await sleep(20);
+  });
+
   test('nothing is left when all containers are deleted', async () => {
     const left = await sandbox.execute(
       utilityVmId,
@@ -507,6 +542,15 @@ suite('guest agent', { skip }, () => {
     process.stdin.end('word\n');
     assert.equal(await text(process.stdout), 'word\n');
     assert.equal(await process.wait(), 7);
+  });
+
+  test('SIGTERM ends the agent in good order', async () => {
+    const own = await Sandbox.start();
+    const container = await own.container('last', { args: ['sleep', '1000'] });
+    await container.start({});
+    own.terminate();
+    assert.deepEqual(await own.exited, [0, null]);
+    await own[Symbol.asyncDispose]();
   });
 
   test('shutting down the VM ends the agent and everything in it, without an answer', async () => {
@@ -665,6 +709,11 @@ class Sandbox implements AsyncDisposable {
     await this.#owned.disposeAsync();
   }
 
+  /** Sends SIGTERM to the agent, the child of `unshare`. */
+  terminate(): void {
+    for (const pid of childrenOf(this.#agent.pid as number)) process.kill(pid, 'SIGTERM');
+  }
+
   /** An ext4 image with the contents of a directory, or a blank one. */
   async image(name: string, contents: string | undefined): Promise<string> {
     const known = this.#images.get(name);
@@ -804,6 +853,11 @@ class Sandbox implements AsyncDisposable {
         .map((entry) => join(directory, entry.name)),
     );
   }
+}
+
+/** Process ids of the children of `pid`. */
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').split(' ').filter(Boolean).map(Number);
 }
 
 /** Accepts connections to a port of the host. */
