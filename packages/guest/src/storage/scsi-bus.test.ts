@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isHcsError } from '@hcsshim/schema';
 import { sandboxScsiBus, sysfsScsiBus } from './scsi-bus.ts';
 
@@ -13,6 +14,16 @@ beforeEach(() => {
 });
 
 afterEach(() => rmSync(sysfs, { recursive: true }));
+
+const bus = () => sysfsScsiBus({ sysfs, devices: join(sysfs, 'dev') });
+
+/** The device node of a disk, which comes a little after its entry in sysfs. */
+function addNode(name: string): string {
+  const path = join(sysfs, 'dev', name);
+  mkdirSync(join(sysfs, 'dev'), { recursive: true });
+  writeFileSync(path, '');
+  return path;
+}
 
 /** A SCSI host as sysfs shows it. */
 function addHost(host: string, device: string, driver: string): void {
@@ -40,27 +51,31 @@ test('virtio controllers count by their PCI addresses, whatever numbers the kern
   addDisk('2:0:0:0', 'sda');
   addDisk('1:0:0:7', 'sdb');
   addDisk('10:0:0:63', 'sdaa');
-  const bus = sysfsScsiBus({ sysfs });
-  assert.equal(await bus.devicePath({ controller: 0, lun: 0 }, soon()), '/dev/sda');
-  assert.equal(await bus.devicePath({ controller: 1, lun: 7 }, soon()), '/dev/sdb');
-  assert.equal(await bus.devicePath({ controller: 2, lun: 63 }, soon()), '/dev/sdaa');
+  const [sda, sdb, sdaa] = ['sda', 'sdb', 'sdaa'].map(addNode);
+  const scsi = bus();
+  assert.equal(await scsi.devicePath({ controller: 0, lun: 0 }, soon()), sda);
+  assert.equal(await scsi.devicePath({ controller: 1, lun: 7 }, soon()), sdb);
+  assert.equal(await scsi.devicePath({ controller: 2, lun: 63 }, soon()), sdaa);
 });
 
 test('on Hyper-V a controller has a GUID', async () => {
   mkdirSync(join(sysfs, 'bus/vmbus/devices/0110f83b-de10-5172-a266-78bca56bf50a/host3'), { recursive: true });
   addDisk('3:0:0:1', 'sdc');
-  const bus = sysfsScsiBus({ sysfs });
-  assert.equal(await bus.devicePath({ controller: 1, lun: 1 }, soon()), '/dev/sdc');
+  const sdc = addNode('sdc');
+  const scsi = bus();
+  assert.equal(await scsi.devicePath({ controller: 1, lun: 1 }, soon()), sdc);
 });
 
 test('a disk that comes later is waited for, one that does not come is an error in words', async () => {
   addHost('host0', 'pci0000:00/0000:00:05.0/virtio1', 'virtio_scsi');
-  const bus = sysfsScsiBus({ sysfs });
-  const found = bus.devicePath({ controller: 0, lun: 4 }, soon());
+  const scsi = bus();
+  const found = scsi.devicePath({ controller: 0, lun: 4 }, soon());
   addDisk('0:0:0:4', 'sdd');
-  assert.equal(await found, '/dev/sdd');
+  await sleep(30);
+  const sdd = addNode('sdd');
+  assert.equal(await found, sdd);
   await assert.rejects(
-    bus.devicePath({ controller: 0, lun: 5 }, { signal: AbortSignal.timeout(30) }),
+    scsi.devicePath({ controller: 0, lun: 5 }, { signal: AbortSignal.timeout(30) }),
     (error) => isHcsError(error, 'ERROR_NOT_FOUND') && /controller 0, LUN 5/.test(error.message),
   );
 });
@@ -68,11 +83,11 @@ test('a disk that comes later is waited for, one that does not come is an error 
 test('removing deletes the device; one that is not there is no error', async () => {
   addHost('host0', 'pci0000:00/0000:00:05.0/virtio1', 'virtio_scsi');
   const disk = addDisk('0:0:0:2', 'sde');
-  const bus = sysfsScsiBus({ sysfs });
-  await bus.remove({ controller: 0, lun: 2 });
+  const scsi = bus();
+  await scsi.remove({ controller: 0, lun: 2 });
   assert.equal(readFileSync(join(disk, 'delete'), 'utf8'), '1\n');
-  await bus.remove({ controller: 0, lun: 3 });
-  await bus.remove({ controller: 3, lun: 3 });
+  await scsi.remove({ controller: 0, lun: 3 });
+  await scsi.remove({ controller: 3, lun: 3 });
 });
 
 test('a sandbox links its disks', async () => {

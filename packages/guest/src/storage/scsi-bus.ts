@@ -33,8 +33,9 @@ const controllerGuids = [
  * virtio-scsi PCI function, and the controllers count in the order of their PCI addresses.
  *
  * @param options.sysfs @default '/sys'
+ * @param options.devices @default '/dev'
  */
-export function sysfsScsiBus({ sysfs = '/sys' }: { sysfs?: string } = {}): ScsiBus {
+export function sysfsScsiBus({ sysfs = '/sys', devices = '/dev' } = {}): ScsiBus {
   const hosts = new Map<number, number>();
   const deviceDirectory = ({ controller, lun }: ScsiAddress): string | undefined => {
     const host = hosts.get(controller) ?? hostNumber(sysfs, controller);
@@ -47,7 +48,7 @@ export function sysfsScsiBus({ sysfs = '/sys' }: { sysfs?: string } = {}): ScsiB
       poll(address, signal, () => {
         const directory = deviceDirectory(address);
         const name = directory && listOrEmpty(join(directory, 'block'))[0];
-        return name && opensAsDisk(`/dev/${name}`);
+        return name && opensAsDisk(join(devices, name));
       }),
     async remove(address) {
       const directory = deviceDirectory(address);
