@@ -8,7 +8,7 @@ import type { ScsiAttachment, SystemStatistics } from '@hcsshim/schema';
 import type { CheckedDocument } from '../document.ts';
 import type { Monitor, MonitorKind, MonitorOptions } from '../monitor.ts';
 import { VhostUserVsock } from '../vsock/index.ts';
-import { type AcceleratorName, chooseAccelerator } from './accelerator.ts';
+import { type Accelerator, type AcceleratorName, chooseAccelerator } from './accelerator.ts';
 import { defaultCacheDirectory } from './cache-directory.ts';
 import { buildCommandLine, type DiskSlot, vsockDevice } from './command-line.ts';
 import { openDiskImage } from './disk-image.ts';
@@ -49,12 +49,26 @@ export function createQemuMonitorKind(options: QemuOptions = {}): MonitorKind {
   return {
     name: 'qemu',
     create: async (monitor) => {
-      const qemu = await findQemu(cacheDirectory, options.qemuPath);
-      const accelerator = await chooseAccelerator(qemu, { accelerator: options.accelerator, cacheDirectory });
+      const { program: qemu, accelerator } = await describeQemu({ ...options, cacheDirectory });
       const plan = await planMachine(monitor.id, monitor.document as CheckedDocument, qemu, accelerator);
       return QemuMonitor.create(monitor, { qemu, plan, templates, log: options.log ?? (() => {}) });
     },
   };
+}
+
+/** What would run VMs here. */
+export interface QemuDescription {
+  program: QemuProgram;
+  /** With the reason when it is not KVM. */
+  accelerator: Accelerator;
+}
+
+/** Finds out what VMs would run on, for diagnoses. Throws HCS_E_SERVICE_NOT_AVAILABLE where there is no QEMU. */
+export async function describeQemu(options: QemuOptions = {}): Promise<QemuDescription> {
+  const cacheDirectory = options.cacheDirectory ?? defaultCacheDirectory();
+  const program = await findQemu(cacheDirectory, options.qemuPath);
+  const { accelerator } = options;
+  return { program, accelerator: await chooseAccelerator(program, { accelerator, cacheDirectory }) };
 }
 
 interface QemuMonitorParts {

@@ -9,6 +9,7 @@ import { buildCommandLine, type DiskSlot, InheritedFd, type Machine } from './co
 import { MachineMemory } from './machine-memory.ts';
 import type { QemuProgram } from './qemu-program.ts';
 import type { QmpClient, QmpEvent } from './qmp.ts';
+import { saveMemory } from './save-memory.ts';
 import type { Template } from './template-store.ts';
 import { VirtualMachine } from './virtual-machine.ts';
 
@@ -68,7 +69,7 @@ export async function makeTemplate(
     await vm.terminate();
   }
   await phase('qemu: save the memory', subject, () =>
-    copySparse(memory.path, template.memoryPath, { signal }),
+    saveMemory(memory.path, template.memoryPath, { signal }),
   );
 }
 

@@ -2,7 +2,7 @@ import { access, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ComputeSystemDocument } from '@hcsshim/schema';
-import { findQemu } from '../qemu/qemu-program.ts';
+import { findQemu } from './qemu-program.ts';
 
 /** `$HCSSHIM_BOOT`, else `out` of this checkout. */
 const bootDirectory = process.env.HCSSHIM_BOOT ?? join(import.meta.dirname, '../../../../out');
