@@ -1,4 +1,5 @@
-import { glob, readdir, readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { glob, readdir, readFile, readlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /**
@@ -57,28 +58,47 @@ async function leftLoopDevices(directory: string): Promise<string[]> {
   const left: string[] = [];
   for await (const path of glob('/sys/block/loop*/loop/backing_file')) {
     const file = (await readFile(path, 'utf8').catch(() => '')).trim();
-    if (file.startsWith(directory) || file.includes('/hcsshim/') || file.includes('hcsshim-'))
+    const ours = file.includes('/hcsshim/') || file.includes('hcsshim-');
+    const device = `/dev/${path.split('/')[3]}`;
+    if (file.startsWith(`${directory}/`) || (ours && !(await isInUse(device))))
       left.push(`loop device of ${file}`);
   }
   return left;
 }
 
-/** A cgroup of ours without a process: that of a living system has its agent in it. */
+/** True when a process has the device open, or mounted where we do not see it: then its system lives. */
+async function isInUse(device: string): Promise<boolean> {
+  const namespace = await readlink('/proc/self/ns/mnt');
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const files = await readdir(`/proc/${pid}/fd`).catch(() => []);
+    const open = await Promise.all(files.map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')));
+    if (open.includes(device)) return true;
+    if ((await readlink(`/proc/${pid}/ns/mnt`).catch(() => namespace)) === namespace) continue;
+    const mounts = await readFile(`/proc/${pid}/mountinfo`, 'utf8').catch(() => '');
+    if (mounts.includes(` ${device} `)) return true;
+  }
+  return false;
+}
+
+/** A cgroup of ours without a process: that of a living system has its agent in it, or below it. */
 async function leftCgroups(): Promise<string[]> {
   const left: string[] = [];
   for await (const path of glob([
     '/sys/fs/cgroup/*/hcsshim/*/cgroup.procs',
     '/sys/fs/cgroup/hcsshim/*/cgroup.procs',
   ])) {
-    const processes = await readFile(path, 'utf8').catch(() => 'gone');
-    if (processes === '') left.push(`cgroup ${dirname(path)}`);
+    const cgroup = dirname(path);
+    let processes = '';
+    for await (const file of glob(`${cgroup}/**/cgroup.procs`))
+      processes += await readFile(file, 'utf8').catch(() => 'gone');
+    if (processes === '' && existsSync(cgroup)) left.push(`cgroup ${cgroup}`);
   }
   return left;
 }
 
 async function leftFiles(directory: string): Promise<string[]> {
   const left: string[] = [];
-  for (const folder of ['systems', 'containers', 's', 'sandboxes']) {
+  for (const folder of ['systems', 'containers', 's', 'm', 'c']) {
     for (const name of await readdir(`${directory}/${folder}`).catch(() => []))
       left.push(`${directory}/${folder}/${name}`);
   }
