@@ -3,7 +3,7 @@ import { type FileHandle, open, readFile, realpath, stat } from 'node:fs/promise
 import { join, posix, sep } from 'node:path';
 import { Readable } from 'node:stream';
 import { HcsError } from '@hcsshim/schema';
-import { readTar } from './tar-reader.ts';
+import { readTar, type TarSource } from './tar-reader.ts';
 
 /** The files that an image consists of, by their paths in it. */
 export interface ImageFiles extends AsyncDisposable {
@@ -49,6 +49,8 @@ interface Place {
 }
 
 const mostFiles = 100_000;
+/** Small, because most of what it reads is one header before a large content. */
+const stride = 4096;
 
 /** Files in an archive, which is gone through once and read in place after that. */
 export async function archiveFiles(archive: string): Promise<ImageFiles> {
@@ -85,7 +87,7 @@ export async function archiveFiles(archive: string): Promise<ImageFiles> {
 async function findPlaces(file: FileHandle, archive: string): Promise<Map<string, Place>> {
   const places = new Map<string, Place>();
   const links: [string, string][] = [];
-  for await (const entry of readTar(file.createReadStream({ start: 0, autoClose: false }))) {
+  for await (const entry of readTar(new SkippingReader(file))) {
     const path = posix.normalize(entry.path);
     if (entry.type === 'file') places.set(path, { offset: entry.offset, size: entry.size });
     // An older docker saves a layer that two images share as a link.
@@ -104,6 +106,30 @@ async function findPlaces(file: FileHandle, archive: string): Promise<Map<string
     if (place) places.set(path, place);
   }
   return places;
+}
+
+/** Reads a file but for what is skipped: of an archive, its headers. */
+class SkippingReader implements TarSource {
+  readonly #file: FileHandle;
+  #position = 0;
+
+  constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  skip(bytes: number): void {
+    this.#position += bytes;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
+    for (;;) {
+      const bytes = new Uint8Array(stride);
+      const { bytesRead } = await this.#file.read(bytes, 0, stride, this.#position);
+      if (bytesRead === 0) return;
+      this.#position += bytesRead;
+      yield bytes.subarray(0, bytesRead);
+    }
+  }
 }
 
 function checkSize(image: string, path: string, size: number, limit: number): void {

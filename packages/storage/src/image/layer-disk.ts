@@ -1,4 +1,4 @@
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, writeFileSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
@@ -7,7 +7,7 @@ import { Ext4Census } from '../ext4-census.ts';
 import { debugfsWord, formatExt4, inodeTime } from '../ext4-format.ts';
 import { makeImage, runCommands } from '../ext4-image.ts';
 import { type LayerLimits, type LayerNode, LayerTree, type NodeAttributes } from './layer-tree.ts';
-import { readTar } from './tar-reader.ts';
+import { readTar, type TarEntry } from './tar-reader.ts';
 
 export interface LayerDiskOptions extends LayerLimits {
   /** An uncompressed tar archive. */
@@ -20,6 +20,8 @@ export interface LayerDiskOptions extends LayerLimits {
 }
 
 const defaultBytes = 64 * 1024 ** 3;
+/** A file up to this size is written in one call, which takes less time than to wait for it. */
+const smallFile = 64 * 1024;
 
 /**
  * Makes an ext4 disk of a layer's archive. Needs no privilege, whatever owners and devices the layer has, because
@@ -62,15 +64,27 @@ async function unpack(staging: string, options: LayerDiskOptions): Promise<Layer
     let content = empty;
     if (entry.type === 'file' && entry.size > 0) {
       content = join(staging, String(files++));
-      await pipeline(
-        entry.content,
-        createWriteStream(content, { flags: 'wx', mode: 0o600 }),
-        signal ? { signal } : {},
-      );
+      if (entry.size <= smallFile) writeFileSync(content, await collect(entry), { flag: 'wx', mode: 0o600 });
+      else
+        await pipeline(
+          entry.content,
+          createWriteStream(content, { flags: 'wx', mode: 0o600 }),
+          signal ? { signal } : {},
+        );
     }
     tree.add(entry, content);
   }
   return tree;
+}
+
+async function collect({ content, size }: TarEntry): Promise<Uint8Array> {
+  const bytes = new Uint8Array(size);
+  let filled = 0;
+  for await (const chunk of content) {
+    bytes.set(chunk, filled);
+    filled += chunk.length;
+  }
+  return bytes;
 }
 
 /** File types in an inode's mode (`sys/stat.h`). */

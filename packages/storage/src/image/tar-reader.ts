@@ -56,8 +56,14 @@ const types: Record<string, TarEntryType> = {
   '7': 'file',
 };
 
+/** The bytes of an archive. */
+export interface TarSource extends AsyncIterable<Uint8Array> {
+  /** Leaves out the next bytes without reading them, where that can be done. */
+  skip?(bytes: number): void;
+}
+
 /** Reads the entries of an archive, to its very end. Throws HCS_E_INVALID_LAYER when it is damaged. */
-export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerator<TarEntry, void, undefined> {
+export async function* readTar(source: TarSource): AsyncGenerator<TarEntry, void, undefined> {
   await using input = new ByteReader(source);
   let pax = new Map<string, Uint8Array>();
   let longPath: string | undefined;
@@ -95,9 +101,7 @@ export async function* readTar(source: AsyncIterable<Uint8Array>): AsyncGenerato
       offset: position,
       content,
     };
-    for await (const _ of content) {
-      // Skips what the consumer left.
-    }
+    // With what the consumer left of the content.
     await input.skip(position + Math.ceil(size / blockLength) * blockLength - input.position);
     pax = new Map();
     longPath = undefined;
@@ -226,10 +230,12 @@ function paxAttributes(pax: ReadonlyMap<string, Uint8Array>): Map<string, Uint8A
 class ByteReader implements AsyncDisposable {
   /** Bytes read so far. */
   position = 0;
+  readonly #source: TarSource;
   readonly #chunks: AsyncIterator<Uint8Array>;
   #chunk: Uint8Array = new Uint8Array();
 
-  constructor(source: AsyncIterable<Uint8Array>) {
+  constructor(source: TarSource) {
+    this.#source = source;
     this.#chunks = source[Symbol.asyncIterator]();
   }
 
@@ -252,8 +258,16 @@ class ByteReader implements AsyncDisposable {
   }
 
   async skip(length: number): Promise<void> {
-    for await (const _ of this.stream(length)) {
-      // Only counts.
+    let left = length;
+    while (left > 0) {
+      if (this.#chunk.length === 0 && this.#source.skip) {
+        this.#source.skip(left);
+        this.position += left;
+        return;
+      }
+      const part = await this.#next(left);
+      if (!part) throw damaged('it ends in the middle of an entry');
+      left -= part.length;
     }
   }
 
