@@ -22,8 +22,10 @@ export function identifyProcess(pid: number): ProcessIdentity | undefined {
   let stat: string;
   try {
     stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    // Not knowing is not the same as knowing that it is gone.
+    throw error;
   }
   // The second field is the command's name in parentheses, which may hold anything, also parentheses.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

@@ -4,7 +4,7 @@ import { type CallOptions, type ComputeSystem, HcsError, type SystemExit, withDe
 import type { ModifySettingRequest, PropertyQuery, SystemProperties } from '@hcsshim/schema';
 import { type ControlMethod, type ControlResponse, decodeError } from './control-protocol.ts';
 import { LineChannel } from './line-channel.ts';
-import { operationTimeout } from './operations.ts';
+import { closedHandleError, operationTimeout } from './operations.ts';
 import type { StateDirectory, SystemRecord } from './state-directory.ts';
 import { untilAborted } from './until-aborted.ts';
 
@@ -123,14 +123,6 @@ export class RemoteSystem implements ComputeSystem {
     if (!this.#closed) return;
     throw closedHandleError(verb, this.id);
   }
-}
-
-export function closedHandleError(verb: string, id: string): HcsError {
-  return new HcsError({
-    action: `Cannot ${verb} compute system "${id}"`,
-    problem: 'this handle to it is closed, open another',
-    code: 'ERROR_INVALID_HANDLE',
-  });
 }
 
 /** Connects to a port in the guest of a system that another process owns. */

@@ -1,7 +1,7 @@
 import type { CallOptions, ComputeSystem, SystemExit } from '@hcsshim/hcs';
 import type { ModifySettingRequest, PropertyQuery, SystemProperties } from '@hcsshim/schema';
+import { closedHandleError } from './operations.ts';
 import type { OwnedSystem } from './owned-system.ts';
-import { closedHandleError } from './remote-system.ts';
 
 /** A handle, within the owning process, to a system. */
 export class SystemHandle implements ComputeSystem {
