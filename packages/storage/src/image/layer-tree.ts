@@ -18,19 +18,19 @@ export interface DirectoryNode extends NodeAttributes {
   children: Map<string, LayerNode>;
 }
 
-export interface FileNode extends NodeAttributes {
+interface FileNode extends NodeAttributes {
   kind: 'file';
   size: number;
   /** A file on the host with the content, under a name of our own. */
   content: string;
 }
 
-export interface SymlinkNode extends NodeAttributes {
+interface SymlinkNode extends NodeAttributes {
   kind: 'symlink';
   target: string;
 }
 
-export interface SpecialNode extends NodeAttributes {
+interface SpecialNode extends NodeAttributes {
   kind: 'character' | 'block' | 'fifo';
   major: number;
   minor: number;

@@ -16,7 +16,7 @@ const blockLength = 512;
 /** Largest record of names and attributes that is taken, in bytes. */
 const longestRecord = 1 << 20;
 
-export type TarEntryType = 'file' | 'hardlink' | 'symlink' | 'character' | 'block' | 'directory' | 'fifo';
+type TarEntryType = 'file' | 'hardlink' | 'symlink' | 'character' | 'block' | 'directory' | 'fifo';
 
 /**
  * An entry. `path`, `target` and the attributes' names are byte strings: each character is one byte of the name
