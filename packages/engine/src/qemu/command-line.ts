@@ -12,7 +12,7 @@ export const machineLayoutVersion = 1;
 export const InheritedFd = { qmp: 3, bootstrap: 4, console: 5, memory: 6, state: 7 } as const;
 
 /** Name of the virtio-serial port on which engine and agent speak before there is a vsock. */
-export const bootstrapPortName = 'org.hcsshim.bootstrap';
+const bootstrapPortName = 'org.hcsshim.bootstrap';
 
 /**
  * Bus numbers and slots never move: a template's guest has them in its memory. Slot 0x1f is the chipset's.
@@ -21,7 +21,7 @@ const pciSlots = { scsi: 0x02, serial: 0x08, panic: 0x09, rootPorts: 0x10 } as c
 
 /** Empty PCI Express slots for devices added while the VM runs. The first is the vsock's. */
 const rootPortCount = 4;
-export const vsockBus = 'rp0';
+const vsockBus = 'rp0';
 
 /** One disk with its place. */
 export interface DiskSlot {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -101,6 +102,21 @@ describe('a VM that boots', { skip }, () => {
     const { type, reason } = await monitor.exited;
     assert.equal(type, 'UnexpectedExit');
     assert.match(reason, /^the guest kernel panicked: VFS: Unable to mount root fs/);
+  });
+
+  test('shows its console where its document says', { timeout: patience }, async () => {
+    const path = join(root, 'com1');
+    const document = documentWith('rdinit=/nonexistent');
+    assert.ok(document.VirtualMachine?.Devices);
+    document.VirtualMachine.Devices.ComPorts = { '0': { NamedPipe: path } };
+    const directory = await mkdtemp(join(root, 'vm-'));
+    const kind = createQemuMonitorKind({ cacheDirectory: join(root, 'cache') });
+    await using monitor = await kind.create({ id: 'test', runtimeId: randomUUID(), document, directory });
+    await monitor.start({});
+    let console = '';
+    for await (const piece of connect(path)) console += piece;
+    assert.match(console, /Kernel panic - not syncing: VFS/);
+    await monitor.exited;
   });
 
   test('tells of a panic while its agent runs', { timeout: patience }, async () => {

@@ -50,8 +50,14 @@ export function createQemuMonitorKind(options: QemuOptions = {}): MonitorKind {
     name: 'qemu',
     create: async (monitor) => {
       const { program: qemu, accelerator } = await describeQemu({ ...options, cacheDirectory });
-      const plan = await planMachine(monitor.id, monitor.document as CheckedDocument, qemu, accelerator);
-      return QemuMonitor.create(monitor, { qemu, plan, templates, log: options.log ?? (() => {}) });
+      const document = monitor.document as CheckedDocument;
+      const plan = await planMachine(monitor.id, document, qemu, accelerator);
+      const log = options.log ?? (() => {});
+      const { Count } = document.VirtualMachine.ComputeTopology.Processor;
+      if (plan.machine.processors < Count) {
+        log(`VM "${monitor.id}" has 1 processor instead of ${Count}: more would slow it down without KVM`);
+      }
+      return QemuMonitor.create(monitor, { qemu, plan, templates, log });
     },
   };
 }

@@ -47,14 +47,14 @@ async function ask(path: string): Promise<{ version: string; machineType: string
 }
 
 /** The version in the first line of `--version`. */
-export function parseVersion(output: string): string {
+function parseVersion(output: string): string {
   const [, version] = /^QEMU emulator version (.+)$/m.exec(output) ?? [];
   if (version === undefined) throw new Error('its --version names no version');
   return version;
 }
 
 /** The versioned machine that `q35` stands for in `-machine help`. */
-export function parseMachineType(output: string): string {
+function parseMachineType(output: string): string {
   const [, machineType] = /^q35\s.*\(alias of (pc-q35-[\d.]+)\)/m.exec(output) ?? [];
   if (machineType === undefined) throw new Error('its machines lack q35');
   return machineType;

@@ -50,14 +50,18 @@ export async function makeTemplate(
       onLaunch,
     });
     try {
-      await booting.orEnd(
-        'Cannot make a template',
-        booting.bootstrap.ready({ signal, timeout: agentTimeout }),
-      );
+      await booting.orEnd('Cannot boot it', booting.bootstrap.ready({ signal, timeout: agentTimeout }));
       return booting;
     } catch (error) {
       await booting.terminate();
-      throw error;
+      signal?.throwIfAborted();
+      const lastWords = booting.consoleText.trim().split('\n').at(-1);
+      throw new HcsError({
+        action: 'Cannot make a template',
+        problem: `${(error as Error).message}; the console's last line is "${lastWords}"`,
+        code: 'E_FAIL',
+        cause: error,
+      });
     }
   });
   try {
