@@ -287,14 +287,15 @@ export class VsockConnection extends Duplex {
 /** An error of a socket, with a code as Node's own sockets have it. */
 export function connectionError(
   code: 'ECONNRESET' | 'ECONNREFUSED' | 'EPIPE' | 'ETIMEDOUT' | 'ENODEV',
-  { guestPort }: { guestPort: number },
+  ports: { readonly guestPort: number; readonly hostPort?: number },
   reason: string,
   options?: ErrorOptions,
 ): Error {
-  const verb = code === 'ECONNRESET' || code === 'EPIPE' ? 'exchange data with' : 'connect to';
-  return Object.assign(new Error(`Cannot ${verb} vsock port ${guestPort} of the guest: ${reason}`, options), {
-    code,
-  });
+  const action =
+    code === 'ECONNRESET' || code === 'EPIPE'
+      ? `exchange data between vsock port ${ports.hostPort} of the host and ${ports.guestPort} of the guest`
+      : `connect to vsock port ${ports.guestPort} of the guest`;
+  return Object.assign(new Error(`Cannot ${action}: ${reason}`, options), { code });
 }
 
 /**
