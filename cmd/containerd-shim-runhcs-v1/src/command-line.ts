@@ -1,5 +1,5 @@
 /** Verbs of containerd's runtime v2. `serve` is ours: the daemon that `start` leaves behind. */
-export type Verb = 'start' | 'delete' | 'serve';
+type Verb = 'start' | 'delete' | 'serve';
 
 export interface CommandLine {
   verb: Verb;

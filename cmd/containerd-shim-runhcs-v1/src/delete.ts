@@ -33,7 +33,7 @@ export async function deleteShim(command: CommandLine, warn: (message: string) =
 }
 
 /** Id of the compute system of a container that has a VM to itself. Upstream names it the same way. */
-export function systemId(id: string): string {
+function systemId(id: string): string {
   return `${id}@vm`;
 }
 

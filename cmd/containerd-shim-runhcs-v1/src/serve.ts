@@ -12,6 +12,7 @@ import { Task } from './generated/containerd/task/v2/task_pb.ts';
 import { IdleWatch } from './idle-watch.ts';
 import { describeError, Log } from './log.ts';
 import { PlatformHost } from './platform-host.ts';
+import { collectWhenQuiet } from './quiet-collection.ts';
 import { readOptionsStream } from './runtime-options.ts';
 import { removeSocket } from './shim-socket.ts';
 import { TaskService } from './task-service.ts';
@@ -26,6 +27,9 @@ const optionsTimeout = 5_000;
 
 /** The daemon: serves the tasks of a container, or of a pod, until containerd asks for its end. */
 export async function serve(command: CommandLine): Promise<void> {
+  // Was for this process, not for those it starts.
+  delete process.env.MALLOC_MMAP_THRESHOLD_;
+  collectWhenQuiet();
   const log = openLog(command);
   logTroubles(log);
   logPhases(log);

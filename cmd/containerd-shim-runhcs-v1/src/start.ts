@@ -7,11 +7,17 @@ import type { CommandLine } from './command-line.ts';
 import { isListening, removeSocket, shimSocketPath } from './shim-socket.ts';
 
 /**
- * Flags of the daemon's Node, by measurement: a young generation of 1 MiB keeps the heap small after many
- * calls. Warnings would open `process.stderr`, which blocks once containerd stops reading the log; the
- * daemon logs them itself.
+ * Flags of the daemon's Node. By measurement a young generation of 1 MiB saves 2 MiB, and a collection when
+ * nothing is going on 3 MiB. Warnings would open `process.stderr`, which blocks once containerd stops reading
+ * the log; the daemon logs them itself.
  */
-const daemonFlags = ['--no-warnings', '--max-semi-space-size=1'];
+const daemonFlags = ['--no-warnings', '--max-semi-space-size=1', '--expose-gc'];
+
+/**
+ * glibc then gives buffers of a stream, 64 KiB each, back to the system when they are freed: after 100 MB of
+ * output a shim holds 18 MiB instead of 60.
+ */
+const daemonEnvironment = { MALLOC_MMAP_THRESHOLD_: '65536' };
 
 /**
  * The `start` verb: leaves a daemon behind that serves the container and returns its address, or the address
@@ -92,6 +98,7 @@ function spawnDaemon(command: CommandLine, path: string, server: Server): number
       {
         cwd: '/',
         detached: true,
+        env: { ...process.env, ...daemonEnvironment },
         // A listening server's handle, as Node's cluster module hands it over; not in Node's documentation.
         stdio: ['inherit', log, log, (server as unknown as { _handle: never })._handle],
       },

@@ -12,7 +12,6 @@ const codes: Partial<Record<HResultName, ErrorCode>> = {
   ERROR_CANCELLED: 'Canceled',
   E_ACCESSDENIED: 'PermissionDenied',
   HCS_E_ACCESS_DENIED: 'PermissionDenied',
-  ERROR_FILE_NOT_FOUND: 'NotFound',
   ERROR_NOT_FOUND: 'NotFound',
   HCS_E_SYSTEM_NOT_FOUND: 'NotFound',
   HCS_E_SYSTEM_ALREADY_STOPPED: 'NotFound',

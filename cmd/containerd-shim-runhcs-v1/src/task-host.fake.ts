@@ -128,6 +128,8 @@ export class FakeContainer implements HostedContainer {
 export class FakeHost implements TaskHost {
   readonly containers: FakeContainer[] = [];
   failure: Error | undefined;
+  /** Called before a container is made; may wait. */
+  onCreate: (signal: AbortSignal | undefined) => Promise<void> = async () => {};
 
   get container(): FakeContainer {
     const container = this.containers.at(-1);
@@ -135,7 +137,8 @@ export class FakeHost implements TaskHost {
     return container;
   }
 
-  async create(request: ContainerRequest): Promise<HostedContainer> {
+  async create(request: ContainerRequest, { signal }: CallOptions): Promise<HostedContainer> {
+    await this.onCreate(signal);
     if (this.failure) throw this.failure;
     const container = new FakeContainer(request);
     this.containers.push(container);

@@ -10,7 +10,7 @@ export interface CallOptions {
 }
 
 /** A mount as containerd's snapshotter describes it, in the words of mount(2). */
-export interface RootfsMount {
+interface RootfsMount {
   type: string;
   source: string;
   options: readonly string[];

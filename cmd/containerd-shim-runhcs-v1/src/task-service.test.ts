@@ -218,6 +218,25 @@ test('a failed create leaves nothing, and its error keeps code and words', async
   await assert.rejects(stage.create({ id: 'y' }), { code: 'InvalidArgument', message: /it is not JSON/ });
 });
 
+test('a create whose connection is lost is given up', async (t) => {
+  const stage = await Stage.make(t);
+  const reached = Promise.withResolvers<void>();
+  const aborted = Promise.withResolvers<void>();
+  stage.host.onCreate = async (signal) => {
+    signal?.addEventListener('abort', () => aborted.resolve());
+    reached.resolve();
+    await aborted.promise;
+    signal?.throwIfAborted();
+  };
+  const creating = stage.create();
+  creating.catch(() => {});
+  await reached.promise;
+  await stage.connection.close();
+  await assert.rejects(creating);
+  await aborted.promise;
+  assert.equal(stage.host.containers.length, 0);
+});
+
 test('a start that fails leaves a stopped process with exit code 1', async (t) => {
   const stage = await Stage.make(t);
   await stage.create();

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +22,12 @@ import { DeleteResponseSchema, Task } from './generated/containerd/task/v2/task_
 import { socketPathOf } from './shim-socket.ts';
 
 const launcher = join(import.meta.dirname, '../bin/containerd-shim-runhcs-v1');
+/** The sources, not the bundle that the launcher prefers: that one may be older. */
+const program = [
+  process.execPath,
+  '--disable-warning=ExperimentalWarning',
+  join(import.meta.dirname, 'main.ts'),
+];
 
 interface Outcome {
   exitCode: number;
@@ -46,7 +60,8 @@ class Stage {
       '-publish-binary',
       '/bin/false',
     ];
-    const child = spawn(launcher, [...args, '-id', id, ...flags, verb], {
+    const [command = '', ...own] = program;
+    const child = spawn(command, [...own, ...args, '-id', id, ...flags, verb], {
       cwd: this.bundle,
       env: { ...process.env, HCSSHIM_STATE: this.state, TTRPC_ADDRESS: '/nowhere/containerd.sock.ttrpc' },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -185,4 +200,14 @@ test('wrong arguments end with the usage text on stderr and exit code 1', async 
   assert.equal(exitCode, 1);
   assert.equal(stdout.length, 0);
   assert.match(stderr, /verb "begin" is unknown[\s\S]*Usage:/);
+});
+
+test('the launcher finds its program through a link, as on a PATH', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'shim-path-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const link = join(directory, 'containerd-shim-runhcs-v1');
+  symlinkSync(launcher, link);
+  const { stdout, stderr } = await promisify(execFile)(link, ['-version'], { cwd: '/' });
+  assert.match(stdout, /^containerd-shim-runhcs-v1\nversion: \d+\.\d+\.\d+\nspec: 1\./);
+  assert.equal(stderr, '');
 });
