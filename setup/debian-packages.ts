@@ -24,7 +24,6 @@ export const debianPackages = {
     neededFor: 'the image that is run, and the guest',
   },
   e2fsprogs: { name: 'e2fsprogs', provides: '/sbin/mke2fs', neededFor: 'layer disks' },
-  kmod: { name: 'kmod', provides: '/sbin/depmod', neededFor: "the guest kernel's modules" },
   xz: { name: 'xz-utils', provides: 'xz', neededFor: 'unpacking the guest kernel' },
   runc: { name: 'runc', provides: 'runc', neededFor: 'comparing with the runc shim' },
   iproute2: { name: 'iproute2', provides: 'ip', neededFor: 'looking for leaks in tests' },

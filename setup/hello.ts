@@ -42,7 +42,7 @@ async function hello(engine: string): Promise<void> {
       'crun',
       'busybox',
       'e2fsprogs',
-      ...(engine === 'qemu' ? (['qemu', 'kmod', 'xz'] as const) : []),
+      ...(engine === 'qemu' ? (['qemu', 'xz'] as const) : []),
     ],
     bootFiles: engine === 'qemu',
   });

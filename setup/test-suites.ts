@@ -14,7 +14,7 @@ export async function runUnitTests(folders: readonly string[] = []): Promise<num
 /** Runs `test/**\/*.e2e.ts` against real parts, which it installs and builds first. */
 export async function runEndToEndTests(patterns: readonly string[] = []): Promise<number> {
   await prepare(new StepDisplay(), {
-    packages: ['containerd', 'crun', 'runc', 'busybox', 'e2fsprogs', 'qemu', 'kmod', 'xz', 'iproute2'],
+    packages: ['containerd', 'crun', 'runc', 'busybox', 'e2fsprogs', 'qemu', 'xz', 'iproute2'],
     bootFiles: true,
   });
   const files: string[] = [];

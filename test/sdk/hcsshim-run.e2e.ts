@@ -16,7 +16,7 @@ interface Outcome {
   stderr: string;
 }
 
-for (const engine of ['qemu', 'sandbox'] as const) {
+for (const engine of ['sandbox', 'qemu'] as const) {
   describe(`hcsshim run, ${engine} engine`, { timeout: 600_000 }, () => {
     let directory: string;
     let image: string;
@@ -97,7 +97,7 @@ for (const engine of ['qemu', 'sandbox'] as const) {
       );
       assert.equal(executed.stdout, 'into exec', executed.stderr);
       assert.equal(executed.exitCode, 4);
-      const stopped = await hcsshim(['stop', `listed-${engine}`]);
+      const stopped = await hcsshim(['stop', '-t', '1', `listed-${engine}`]);
       assert.equal(stopped.stdout, `listed-${engine}\n`, stopped.stderr);
       await exited;
       assert.equal((await hcsshim(['ps', '-q'])).stdout, '');

@@ -1,9 +1,9 @@
 import { Command, Option } from 'commander';
 import { engineNames } from 'hcsshim';
 import { doctor } from './doctor.ts';
-import { exec } from './exec.ts';
+import { type ExecOptions, exec } from './exec.ts';
 import { ps } from './ps.ts';
-import { run } from './run.ts';
+import { type RunOptions, run } from './run.ts';
 import { stop } from './stop.ts';
 
 declare const HCSSHIM_VERSION: string;
@@ -39,7 +39,9 @@ program
   .option('--timings', 'show where the time went, on standard error')
   .option('--guest-log', "show the guest's log, on standard error")
   .passThroughOptions()
-  .action(run);
+  .action((image: string, words: string[], options: RunOptions) =>
+    run(image, withoutSeparator(words), options),
+  );
 
 program
   .command('ps')
@@ -58,12 +60,13 @@ program
   .option('-w, --workdir <path>', 'the folder to start in')
   .option('-u, --user <user>', 'user, or user:group, by name or number')
   .passThroughOptions()
-  .action(exec);
+  .action((id: string, words: string[], options: ExecOptions) => exec(id, withoutSeparator(words), options));
 
 program
   .command('stop')
-  .description('stop a container: ask, wait 30 s, kill')
+  .description('stop a container: ask, wait, kill')
   .argument('<id>', 'the container')
+  .option('-t, --time <seconds>', 'how long to wait before killing it', '30')
   .action(stop);
 
 program
@@ -79,6 +82,11 @@ program.parseAsync().catch((error: unknown) => {
   // Docker's code for a failure of the tool itself, not of the command in the container.
   process.exitCode = 125;
 });
+
+/** The command as it was given, without the `--` that may stand before it. */
+function withoutSeparator(words: string[]): string[] {
+  return words[0] === '--' ? words.slice(1) : words;
+}
 
 function collect(value: string, previous: string[]): string[] {
   return [...previous, value];

@@ -40,6 +40,7 @@ async function runContainer(
   const id = options.id ?? randomBytes(6).toString('hex');
   await using platform = await openPlatform({
     ...(options.engine ? { engine: options.engine } : {}),
+    log: (sentence) => console.error(`hcsshim: ${sentence}`),
     ...(options.guestLog ? { guestLog: (_vm: string, line: string) => console.error(line) } : {}),
   });
   await using container = await platform.createContainer({

@@ -139,14 +139,22 @@ export class LinuxContainer implements AsyncDisposable {
     return properties.LCOWMetrics;
   }
 
-  /** Stops a running container: asks, waits, then kills. Every step has its deadline. */
-  async stop({ signal }: CallOptions = {}): Promise<void> {
+  /**
+   * Stops a running container: asks, waits, then kills. Every step has its deadline.
+   *
+   * @param options.patience How long the container may take after it was asked, in milliseconds. @default 30000
+   */
+  async stop({ signal, patience = stopTimeout }: CallOptions & { patience?: number } = {}): Promise<void> {
     const init = this.#init;
     if (this.#state !== 'running' || !init) return;
     for (const how of ['graceful', 'forced'] as const) {
       try {
         await withDeadline(
-          { signal, timeout: stopTimeout, action: `Cannot stop container "${this.id}"` },
+          {
+            signal,
+            timeout: how === 'graceful' ? patience : stopTimeout,
+            action: `Cannot stop container "${this.id}"`,
+          },
           async (deadline) => {
             await this.vm.guest.shutdownContainer(this.id, how, { signal: deadline });
             await init.wait({ signal: deadline });

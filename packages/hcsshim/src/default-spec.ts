@@ -1,13 +1,5 @@
 import type { OciMount, OciProcess, OciSpec } from '@hcsshim/schema';
-
-/** What an image says about how it wants to be run, in the words of the OCI image specification. */
-export interface ImageDefaults {
-  Env?: string[];
-  Entrypoint?: string[];
-  Cmd?: string[];
-  WorkingDir?: string;
-  User?: string;
-}
+import type { ImageConfig } from '@hcsshim/storage';
 
 export interface ProcessOptions {
   /** Command and arguments; replaces the image's command, after its entrypoint. @default the image's */
@@ -74,7 +66,7 @@ const defaultMounts: OciMount[] = [
 
 /** The spec of a container that nobody wrote a `config.json` for. Throws when there is no command to run. */
 export function defaultSpec(
-  image: ImageDefaults,
+  image: ImageConfig,
   options: ProcessOptions & { hostname?: string } = {},
 ): OciSpec {
   return {
@@ -108,7 +100,7 @@ export function defaultSpec(
 }
 
 /** A process of an image's container, for its init or for an exec. */
-export function defaultProcess(image: ImageDefaults, options: ProcessOptions = {}): OciProcess {
+export function defaultProcess(image: ImageConfig, options: ProcessOptions = {}): OciProcess {
   const entrypoint = image.Entrypoint ?? [];
   const args = options.args ? [...entrypoint, ...options.args] : [...entrypoint, ...(image.Cmd ?? [])];
   if (args.length === 0) {

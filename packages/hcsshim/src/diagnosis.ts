@@ -1,6 +1,7 @@
 import { access, constants } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sweep } from '@hcsshim/engine/sweep';
+import { listContainers } from './control/container-record.ts';
 import { bootDirectory, stateDirectory } from './directories.ts';
 import { findProgram } from './engine-name.ts';
 import { builtBootDirectory } from './installation.ts';
@@ -43,6 +44,8 @@ export async function diagnose(): Promise<{ findings: Finding[]; swept: string[]
       detail: ok ? path : `missing in ${boot}, "npm run boot:build" makes it`,
     });
   }
+  // Listing removes the records of owners that are gone.
+  await listContainers();
   const swept = await sweep({ stateDirectory: stateDirectory() });
   return { findings, swept: swept.map(({ id }) => id) };
 }

@@ -1,11 +1,12 @@
 export type { CallOptions, Phase, SystemExit } from '@hcsshim/hcs';
 export { HcsError, isHcsError } from '@hcsshim/hcs';
 export type { OciProcess, OciSpec } from '@hcsshim/schema';
+export type { ImageConfig } from '@hcsshim/storage';
 export type { GuestProcess, LinuxVmOptions, StdioRequest, TerminalSize, UtilityVm } from '@hcsshim/uvm';
 export { type ContainerRecord, listContainers } from './control/container-record.ts';
 export { execInContainer, type RemoteProcess, stopContainer } from './control/control-client.ts';
 export { ControlServer } from './control/control-server.ts';
-export { defaultProcess, defaultSpec, type ImageDefaults, type ProcessOptions } from './default-spec.ts';
+export { defaultProcess, defaultSpec, type ProcessOptions } from './default-spec.ts';
 export { diagnose, type Finding } from './diagnosis.ts';
 export { cacheDirectory, stateDirectory } from './directories.ts';
 export { defaultEngine, type EngineName, engineNames, parseEngineName } from './engine-name.ts';

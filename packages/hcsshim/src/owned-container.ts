@@ -1,8 +1,9 @@
 import type { LinuxContainer } from '@hcsshim/containers';
 import type { CallOptions, SystemExit } from '@hcsshim/hcs';
 import type { OciProcess } from '@hcsshim/schema';
+import type { ImageConfig } from '@hcsshim/storage';
 import type { GuestProcess, StdioRequest, UtilityVm } from '@hcsshim/uvm';
-import { defaultProcess, type ImageDefaults, type ProcessOptions } from './default-spec.ts';
+import { defaultProcess, type ProcessOptions } from './default-spec.ts';
 
 /** How a container's first process ended. */
 export interface ContainerExit {
@@ -23,12 +24,12 @@ export class OwnedContainer implements AsyncDisposable {
   readonly id: string;
   readonly vm: UtilityVm;
   readonly #container: LinuxContainer;
-  readonly #image: ImageDefaults;
+  readonly #image: ImageConfig;
   readonly #owned: AsyncDisposableStack;
   #exit: Promise<ContainerExit> | undefined;
 
   /** Made by `Platform.createContainer`. */
-  constructor(container: LinuxContainer, image: ImageDefaults, owned: AsyncDisposableStack) {
+  constructor(container: LinuxContainer, image: ImageConfig, owned: AsyncDisposableStack) {
     this.id = container.id;
     this.vm = container.vm;
     this.#container = container;
@@ -81,8 +82,8 @@ export class OwnedContainer implements AsyncDisposable {
     return this.#container.statistics();
   }
 
-  /** Asks the container's process to end, waits 30 s, then kills it. */
-  async stop(options: CallOptions = {}): Promise<void> {
+  /** Asks the container's process to end, waits for `patience` milliseconds (30 s by default), then kills it. */
+  async stop(options: CallOptions & { patience?: number } = {}): Promise<void> {
     await this.#container.stop(options);
   }
 

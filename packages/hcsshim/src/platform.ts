@@ -20,6 +20,8 @@ export interface PlatformOptions {
   templates?: boolean;
   /** QEMU only. @default 'auto': KVM when it really works */
   accelerator?: 'auto' | 'kvm' | 'tcg';
+  /** Receives what a user may want to know of the engine, a sentence at a time. @default dropped */
+  log?: (sentence: string) => void;
   /** Receives the guests' logs, a line of JSON at a time. @default dropped */
   guestLog?: (vmId: string, line: string) => void;
 }
@@ -60,6 +62,7 @@ export async function openPlatform(options: PlatformOptions = {}): Promise<Platf
   const services = createLinuxComputeService({
     monitor: await monitorKind(engine, options),
     stateDirectory: stateDirectory(),
+    ...(options.log ? { log: options.log } : {}),
   });
   return new Platform(engine, options, services);
 }
@@ -74,6 +77,7 @@ async function monitorKind(engine: EngineName, options: PlatformOptions): Promis
   return createQemuMonitorKind({
     cacheDirectory: cacheDirectory(),
     accelerator: options.accelerator ?? 'auto',
+    ...(options.log ? { log: options.log } : {}),
     templates: options.templates === false ? false : { directory: join(cacheDirectory(), 'templates') },
   });
 }

@@ -1,8 +1,14 @@
-import { readdir, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HcsError } from '@hcsshim/hcs';
-import { LayerCache, ScratchDisk, type SnapshotMount, snapshotDirectories } from '@hcsshim/storage';
-import type { ImageDefaults } from './default-spec.ts';
+import {
+  type ImageConfig,
+  type ImageDisks,
+  LayerCache,
+  prepareImage,
+  ScratchDisk,
+  type SnapshotMount,
+  snapshotDirectories,
+} from '@hcsshim/storage';
 
 /** Where a container's root comes from: an image on disk, or a snapshot that containerd has made. */
 export type RootSource = { image: string } | { mounts: readonly SnapshotMount[] };
@@ -13,8 +19,8 @@ export interface RootDisks extends AsyncDisposable {
   layers: string[];
   /** The writable disk. */
   scratch: string;
-  /** What the image says about how to run it. */
-  image: ImageDefaults;
+  /** What the image says about how to run it; containerd has put that into the spec already. */
+  image: ImageConfig;
 }
 
 export interface PrepareRootOptions {
@@ -22,70 +28,52 @@ export interface PrepareRootOptions {
   signal?: AbortSignal;
 }
 
-interface Layer {
-  directory: string;
-  /** A committed snapshot or an unpacked image layer, as against a directory that a user may change. */
-  immutable: boolean;
-}
-
 /** Turns roots into disks, by way of the layer cache. */
 export class RootFilesystems {
-  readonly #cacheDirectory: string;
+  readonly #scratchDirectory: string;
   readonly #layers: LayerCache;
 
   constructor(cacheDirectory: string) {
-    this.#cacheDirectory = cacheDirectory;
+    this.#scratchDirectory = join(cacheDirectory, 'scratch');
     this.#layers = new LayerCache(join(cacheDirectory, 'layers'));
   }
 
   async prepare(source: RootSource, { scratchBytes, signal }: PrepareRootOptions): Promise<RootDisks> {
-    const { layers, image } =
-      'mounts' in source ? await layersOfSnapshot(source.mounts) : await this.#layersOfImage(source.image);
     const call = signal ? { signal } : {};
-    const making = ScratchDisk.create({
-      directory: join(this.#cacheDirectory, 'scratch'),
-      size: scratchBytes,
-      ...call,
-    });
-    const converting = layers.map(({ directory, immutable }) =>
-      this.#layers.ensureLayer(directory, { immutable, ...call }),
-    );
-    const [scratch, ...disks] = await Promise.allSettled([making, ...converting]);
-    const failure = [scratch, ...disks].find((result) => result.status === 'rejected');
-    if (failure || scratch.status === 'rejected') {
-      if (scratch.status === 'fulfilled') await scratch.value[Symbol.asyncDispose]();
-      throw failure?.reason;
+    const [scratch, image] = await Promise.allSettled([
+      ScratchDisk.create({ directory: this.#scratchDirectory, size: scratchBytes, ...call }),
+      'mounts' in source
+        ? this.#disksOfSnapshot(source.mounts, call)
+        : prepareImage(source.image, this.#layers, call),
+    ]);
+    if (scratch.status === 'rejected') throw scratch.reason;
+    if (image.status === 'rejected') {
+      await scratch.value[Symbol.asyncDispose]();
+      throw image.reason;
     }
     return {
-      layers: disks.flatMap((disk) => (disk.status === 'fulfilled' ? [disk.value.path] : [])),
+      layers: image.value.layers.map(({ path }) => path),
       scratch: scratch.value.path,
-      image,
+      image: image.value.config,
       [Symbol.asyncDispose]: () => scratch.value[Symbol.asyncDispose](),
     };
   }
 
-  async #layersOfImage(path: string): Promise<{ layers: Layer[]; image: ImageDefaults }> {
-    const stats = await stat(path).catch((cause: unknown) => {
-      throw new HcsError({
-        action: `Cannot open image "${path}"`,
-        problem: 'there is no such file or directory',
-        code: 'ERROR_FILE_NOT_FOUND',
-        cause,
-      });
-    });
-    if (stats.isDirectory()) return { layers: [{ directory: path, immutable: false }], image: {} };
-    throw new Error(path);
+  async #disksOfSnapshot(
+    mounts: readonly SnapshotMount[],
+    options: { signal?: AbortSignal },
+  ): Promise<ImageDisks> {
+    const { lower, upper } = snapshotDirectories(mounts);
+    const layers = lower.map((directory) => ({ directory, immutable: true }));
+    // A snapshot that was written to before, by another runtime or an import, has something on top.
+    if (upper !== undefined && (lower.length === 0 || (await readdir(upper)).length > 0)) {
+      layers.unshift({ directory: upper, immutable: false });
+    }
+    const disks = await Promise.all(
+      layers.map(({ directory, immutable }) =>
+        this.#layers.ensureLayer(directory, { immutable, ...options }),
+      ),
+    );
+    return { layers: disks, config: {} };
   }
-}
-
-async function layersOfSnapshot(
-  mounts: readonly SnapshotMount[],
-): Promise<{ layers: Layer[]; image: ImageDefaults }> {
-  const { lower, upper } = snapshotDirectories(mounts);
-  const layers: Layer[] = lower.map((directory) => ({ directory, immutable: true }));
-  // A snapshot that was written to before, by another runtime or an import, has something on top.
-  if (upper !== undefined && (lower.length === 0 || (await readdir(upper)).length > 0)) {
-    layers.unshift({ directory: upper, immutable: false });
-  }
-  return { layers, image: {} };
 }

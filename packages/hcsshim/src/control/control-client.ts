@@ -60,11 +60,15 @@ export async function execInContainer(id: string, process: ProcessOptions): Prom
   };
 }
 
-/** Stops a container that `hcsshim run` owns; resolves when it has stopped. Throws HCS_E_SYSTEM_NOT_FOUND. */
-export async function stopContainer(id: string): Promise<void> {
+/**
+ * Stops a container that `hcsshim run` owns; resolves when it has stopped. Throws HCS_E_SYSTEM_NOT_FOUND.
+ *
+ * @param options.patience How long it may take after it was asked, in milliseconds, before it is killed. @default 30000
+ */
+export async function stopContainer(id: string, options: { patience?: number } = {}): Promise<void> {
   const socket = await connectToOwner(id, 'stop');
   try {
-    socket.write(encodeMessage({ type: 'stop' }));
+    socket.write(encodeMessage({ type: 'stop', ...options }));
     await nextMessage(readFrames(socket), id);
   } finally {
     socket.destroy();

@@ -55,7 +55,7 @@ export class ControlServer implements AsyncDisposable {
       const first = await frames.next();
       if (first.done) return;
       const request = parseRequest(parseMessage(first.value));
-      if (request.type === 'stop') await this.#container.stop();
+      if (request.type === 'stop') await this.#container.stop(request);
       else await this.#exec(request, socket, frames);
       if (request.type === 'stop') socket.write(encodeMessage({ type: 'stopped' }));
     } catch (error) {

@@ -1,11 +1,16 @@
 import type { ProcessOptions } from '../default-spec.ts';
 
 /** What a command may ask the owner of a container. */
-export type Request = { type: 'exec'; process: ProcessOptions } | { type: 'stop' };
+export type Request = { type: 'exec'; process: ProcessOptions } | { type: 'stop'; patience?: number };
 
 /** Checks a message from another process. Throws in words when it is not a request. */
 export function parseRequest(message: Record<string, unknown>): Request {
-  if (message.type === 'stop') return { type: 'stop' };
+  if (message.type === 'stop') {
+    const { patience } = message;
+    if (patience === undefined) return { type: 'stop' };
+    if (typeof patience === 'number' && patience >= 0) return { type: 'stop', patience };
+    throw new Error('Cannot serve the stop request: its patience is not a number of milliseconds');
+  }
   if (message.type !== 'exec')
     throw new Error(`Cannot serve the request "${String(message.type)}": it is unknown`);
   const process = message.process as Record<string, unknown> | null;
