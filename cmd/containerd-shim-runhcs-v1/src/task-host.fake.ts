@@ -1,5 +1,6 @@
 import type { OciProcess } from '@hcsshim/schema';
 import type {
+  CallOptions,
   ContainerRequest,
   HostedContainer,
   HostedProcess,
