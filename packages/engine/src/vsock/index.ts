@@ -1,7 +1,1 @@
-export {
-  VhostUserVsock,
-  type VhostUserVsockOptions,
-  type VsockEvents,
-  type VsockStatistics,
-} from './device.ts';
-export { DeviceFault } from './device-fault.ts';
+export { VhostUserVsock } from './device.ts';
