@@ -2,10 +2,14 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { OwnedContainer } from '../owned-container.ts';
 import { type ContainerRecord, containerPaths } from './container-record.ts';
 import { Channel, encodeFrame, encodeMessage, parseMessage, readFrames } from './frame.ts';
 import { parseRequest, type Request } from './request.ts';
+
+/** How long answers may take to be given when the container has ended. In milliseconds. */
+const answerTimeout = 1_000;
 
 /**
  * Makes a container known to other processes of the same user, and does for them what they ask: `hcsshim ps`
@@ -15,16 +19,15 @@ export class ControlServer implements AsyncDisposable {
   readonly #container: OwnedContainer;
   readonly #directory: string;
   readonly #server: Server;
-  readonly #connections = new Set<Socket>();
+  readonly #connections = new Map<Socket, Promise<void>>();
 
   private constructor(container: OwnedContainer, directory: string) {
     this.#container = container;
     this.#directory = directory;
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
-      this.#connections.add(socket);
       socket.on('error', () => socket.destroy());
       socket.once('close', () => this.#connections.delete(socket));
-      void this.#serve(socket);
+      this.#connections.set(socket, this.#serve(socket));
     });
     // A container that has ended must not be kept by its control socket.
     this.#server.unref();
@@ -105,8 +108,13 @@ export class ControlServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#connections) socket.destroy();
     this.#server.close();
+    // Whoever stopped the container, or ran something in it, is waiting for the answer.
+    await Promise.race([
+      Promise.allSettled(this.#connections.values()),
+      sleep(answerTimeout, undefined, { ref: false }),
+    ]);
+    for (const socket of this.#connections.keys()) socket.destroySoon();
     await rm(this.#directory, { recursive: true, force: true });
   }
 }
