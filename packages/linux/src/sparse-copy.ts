@@ -68,7 +68,8 @@ async function copyInto(
     const buffer = Buffer.allocUnsafeSlow(chunkSize);
     for (const { start, end } of chunks) {
       signal?.throwIfAborted();
-      copied += await copyRange(from, toFd, buffer, start, end);
+      const count = await copyRange(from, toFd, buffer, start, end);
+      copied += count;
     }
   };
   await Promise.all(Array.from({ length: parallelism }, copyChunks));
