@@ -19,6 +19,7 @@ if (process.platform !== 'linux' || process.arch !== 'x64') {
   fail(`Cannot run on ${process.platform}-${process.arch}: these commands need Linux on x86-64`);
 }
 installNpmPackages();
+installNodeLibraries();
 const { status, signal } = spawnSync(
   pinnedNode,
   ['--disable-warning=ExperimentalWarning', join(root, 'setup', `${command}.ts`), ...args],
@@ -37,7 +38,7 @@ function installNpmPackages() {
   const installed = existsSync(stamp) && existsSync(pinnedNode) && readFileSync(stamp, 'utf8') === lock;
   if (installed) return;
   console.log('→ npm ci (npm packages, the pinned Node 26 among them)');
-  const result = spawnSync('npm', ['ci', '--no-fund', '--no-audit', '--loglevel=error'], {
+  const result = spawnSync('npm', ['ci', '--ignore-scripts', '--no-fund', '--no-audit', '--loglevel=error'], {
     cwd: root,
     stdio: 'inherit',
   });
@@ -45,6 +46,29 @@ function installNpmPackages() {
   if (result.status !== 0)
     fail(`Cannot install the npm packages: npm ci ended with exit code ${result.status}`);
   writeFileSync(stamp, lock);
+}
+
+/** Node 26 needs a library that a minimal Debian lacks, and without it cannot say so itself. */
+function installNodeLibraries() {
+  if (spawnSync(pinnedNode, ['--version']).status === 0) return;
+  const aptGet = ['apt-get', 'install', '-y', '-qq', '--no-install-recommends', 'libatomic1'];
+  if (process.getuid() !== 0) {
+    fail(`Cannot start the pinned Node: a library is missing, run "sudo ${aptGet.join(' ')}" and try again`);
+  }
+  console.log(
+    '→ the Debian package libatomic1 is missing and will be installed with apt-get (as root): Node 26 needs it',
+  );
+  const run = (command) =>
+    spawnSync(command[0], command.slice(1), {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    }).status === 0;
+  if (!run(aptGet) && !(run(['apt-get', 'update', '-qq']) && run(aptGet))) {
+    fail('Cannot install libatomic1: apt-get failed, see above');
+  }
+  if (spawnSync(pinnedNode, ['--version'], { stdio: 'inherit' }).status !== 0) {
+    fail('Cannot start the pinned Node, see above');
+  }
 }
 
 function fail(message) {
