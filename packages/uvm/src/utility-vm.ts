@@ -1,11 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { GuestConnection, GuestPort, type HvListener, type HvSocket } from '@hcsshim/bridge';
 import {
   type CallOptions,
   type ComputeService,
   type ComputeSystem,
   HcsError,
+  isHcsError,
   phase,
   type SystemExit,
   withDeadline,
@@ -26,6 +28,8 @@ export interface VmPlatform {
 
 /** Upstream's budget from start to a negotiated guest connection (`internal/uvm/start.go`). */
 const startTimeout = 120_000;
+/** How long the end of a system may follow the loss of its connections. In milliseconds. */
+const exitPatience = 5_000;
 const entropyBytes = 512;
 
 /** A Linux utility VM: a compute system with a guest agent that answers. Disposing it ends the VM. */
@@ -149,6 +153,11 @@ async function untilExit<T>(system: ComputeSystem, id: string, work: () => Promi
   ended.catch(() => {});
   try {
     return await Promise.race([work(), ended]);
+  } catch (error) {
+    // A system that ends closes its connections first, and knows better why.
+    if (isHcsError(error, 'HCS_E_CONNECTION_CLOSED'))
+      await Promise.race([ended, sleep(exitPatience, undefined, { signal: done.signal })]);
+    throw error;
   } finally {
     done.abort();
   }
