@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ContainerAnnotations, LinuxContainer, parseAnnotations } from '@hcsshim/containers';
 import { createLinuxComputeService, type LinuxComputeService, type MonitorKind } from '@hcsshim/engine';
@@ -174,12 +175,18 @@ export class Platform implements AsyncDisposable {
       ...(annotations.kernelArguments === undefined ? {} : { kernelArguments: annotations.kernelArguments }),
       ...(annotations.bootFilesPath === undefined || this.engine === 'sandbox'
         ? {}
-        : { bootFiles: bootFilesIn(annotations.bootFilesPath) }),
+        : {
+            bootFiles: bootFilesIn(annotations.bootFilesPath, 'the annotation must name another directory'),
+          }),
     };
   }
 
   #bootFiles(): BootFiles {
-    return bootFilesIn(this.#options.bootDirectory ?? bootDirectory([builtBootDirectory]));
+    const directory = this.#options.bootDirectory ?? bootDirectory([builtBootDirectory]);
+    return bootFilesIn(
+      directory,
+      'make them with "npm run boot:build" or set HCSSHIM_BOOT to where they are',
+    );
   }
 
   #checkEngine({ engine }: ContainerAnnotations): void {
@@ -192,11 +199,21 @@ export class Platform implements AsyncDisposable {
   }
 }
 
-function bootFilesIn(directory: string): BootFiles {
+/** Throws ERROR_FILE_NOT_FOUND, with the way to get it, when the directory lacks a file that a VM boots. */
+function bootFilesIn(directory: string, remedy: string): BootFiles {
+  const files = { kernel: 'vmlinux', initrd: 'initrd.img', rootfs: 'rootfs.vhd' };
+  const missing = Object.values(files).filter((name) => !existsSync(join(directory, name)));
+  if (missing.length > 0) {
+    throw new HcsError({
+      action: `Cannot boot a VM from "${directory}"`,
+      problem: `there is no ${missing.join(', ')} in it, ${remedy}`,
+      code: 'ERROR_FILE_NOT_FOUND',
+    });
+  }
   return {
-    kernel: join(directory, 'vmlinux'),
-    initrd: join(directory, 'initrd.img'),
-    rootfs: join(directory, 'rootfs.vhd'),
+    kernel: join(directory, files.kernel),
+    initrd: join(directory, files.initrd),
+    rootfs: join(directory, files.rootfs),
   };
 }
 
