@@ -80,16 +80,28 @@ async function openFiles(path: string, signal: AbortSignal | undefined): Promise
     });
   });
   if (stats.isDirectory()) return directoryFiles(path);
-  if (!isCompressed(await firstBytes(path))) return archiveFiles(path);
+  if (!isCompressed(await firstBytes(path))) return archiveOf(path, path);
   // Its parts are read in no fixed order, so it has to be unpacked first.
   await using undo = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'hcsshim-image-'));
   undo.defer(() => rm(directory, { recursive: true, force: true }));
   const archive = join(directory, 'image.tar');
   await pipeline(decompressed(createReadStream(path)), createWriteStream(archive), signal ? { signal } : {});
-  const files = undo.use(await archiveFiles(archive));
+  const files = undo.use(await archiveOf(path, archive));
   const owned = undo.move();
   return { ...files, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** What is wrong with an archive says nothing to a user who is not told which image it is. */
+async function archiveOf(image: string, archive: string): Promise<ImageFiles> {
+  return archiveFiles(archive).catch((cause: unknown) => {
+    throw new HcsError({
+      action: `Cannot open image "${image}"`,
+      problem: 'it is no tar archive that can be read',
+      code: 'HCS_E_INVALID_LAYER',
+      cause,
+    });
+  });
 }
 
 async function firstBytes(path: string): Promise<Uint8Array> {
