@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { HcsError } from '@hcsshim/hcs';
 import type { ComputeSystemDocument, SystemState } from '@hcsshim/schema';
 import { type HostProcess, mayBeRunning, type ProcessIdentity, thisProcess } from './process-identity.ts';
 
@@ -59,8 +60,7 @@ export class StateDirectory {
    * Returns the new system's GUID.
    */
   async allocate(): Promise<string> {
-    await mkdir(join(this.root, 'm'), { recursive: true, mode: 0o700 });
-    await mkdir(join(this.root, 'c'), { recursive: true, mode: 0o700 });
+    for (const name of ['m', 'c']) await this.#makeDirectory(join(this.root, name));
     for (;;) {
       const runtimeId = randomUUID();
       try {
@@ -145,6 +145,17 @@ export class StateDirectory {
       const maker = { ...thisProcess(), pid: Number(pid), startTime: Number(startTime) };
       if (!mayBeRunning(maker)) await rm(join(this.systems, name), { recursive: true, force: true });
     }
+  }
+
+  async #makeDirectory(path: string): Promise<void> {
+    await mkdir(path, { recursive: true, mode: 0o700 }).catch((cause: NodeJS.ErrnoException) => {
+      throw new HcsError({
+        action: `Cannot keep the state of compute systems in "${this.root}"`,
+        problem: `it cannot be written (${cause.code}), set HCSSHIM_STATE to a directory of yours`,
+        code: 'E_ACCESSDENIED',
+        cause,
+      });
+    });
   }
 
   #hidden(purpose: 'new' | 'old'): string {
