@@ -130,22 +130,30 @@ export class Platform implements AsyncDisposable {
     const annotations = parseAnnotations(options.spec?.annotations);
     this.#checkEngine(annotations);
     await using undo = new AsyncDisposableStack();
-    const starting: Promise<UtilityVm> = this.createLinuxVm({
-      ...this.#vmOptions(options, annotations),
-      ...(signal ? { signal } : {}),
-    }).then((vm) => undo.use(vm));
-    const preparing: Promise<RootDisks> = phase('storage: root disks', options.id, () =>
+    // When one of the two fails the other is given up, and both have ended before the failure is told.
+    const failure = new AbortController();
+    const working = signal ? AbortSignal.any([signal, failure.signal]) : failure.signal;
+    const giveUp = (error: unknown): never => {
+      failure.abort(error);
+      throw error;
+    };
+    const starting = this.createLinuxVm({ ...this.#vmOptions(options, annotations), signal: working })
+      .then((vm) => undo.use(vm))
+      .catch(giveUp);
+    const preparing = phase('storage: root disks', options.id, () =>
       this.#roots.prepare(rootSource(options), {
         scratchBytes: (annotations.scratchSizeGb ?? options.scratchSizeGb ?? 20) * bytesPerGib,
-        ...(signal ? { signal } : {}),
+        signal: working,
       }),
-    ).then((root) => undo.use(root));
-    // Both are waited for, so that whatever one of them made is undone when the other fails.
+    )
+      .then((root) => undo.use(root))
+      .catch(giveUp);
     const [started, prepared] = await Promise.allSettled([starting, preparing]);
-    if (prepared.status === 'rejected') throw prepared.reason;
+    working.throwIfAborted();
     if (started.status === 'rejected') throw started.reason;
-    const vm = started.value;
-    const root = prepared.value;
+    if (prepared.status === 'rejected') throw prepared.reason;
+    const vm: UtilityVm = started.value;
+    const root: RootDisks = prepared.value;
     const container = await LinuxContainer.create(
       vm,
       {
