@@ -30,7 +30,12 @@ export function taskSuite(engine: 'qemu' | 'sandbox'): void {
       await mkdir(stateDirectory, { mode: 0o700 });
       containerd = await PrivateContainerd.start({
         path: [programs],
-        environment: { HCSSHIM_ENGINE: engine, HCSSHIM_STATE: stateDirectory },
+        environment: {
+          HCSSHIM_ENGINE: engine,
+          HCSSHIM_STATE: stateDirectory,
+          // VM templates are worth sharing with other suites, layers are not.
+          ...(engine === 'sandbox' ? { HCSSHIM_CACHE: join(directory, 'cache') } : {}),
+        },
       });
       const image = join(directory, 'busybox.tar');
       await writeFile(image, await buildBusyboxImage());

@@ -37,7 +37,12 @@ for (const engine of ['sandbox', 'qemu'] as const) {
 
     function start(...args: string[]): ReturnType<typeof spawn> {
       return spawn(join(programs, 'hcsshim'), args, {
-        env: { ...process.env, HCSSHIM_STATE: state, HCSSHIM_ENGINE: engine },
+        env: {
+          ...process.env,
+          HCSSHIM_STATE: state,
+          HCSSHIM_ENGINE: engine,
+          ...(engine === 'sandbox' ? { HCSSHIM_CACHE: join(directory, 'cache') } : {}),
+        },
         stdio: ['pipe', 'pipe', 'pipe'],
       });
     }

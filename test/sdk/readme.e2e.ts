@@ -23,7 +23,10 @@ test("the README's example of the SDK runs", { timeout: 120_000 }, async () => {
     const { stdout } = await promisify(execFile)(
       process.execPath,
       ['--disable-warning=ExperimentalWarning', 'example.ts'],
-      { cwd: directory, env: { ...process.env, HCSSHIM_STATE: state } },
+      {
+        cwd: directory,
+        env: { ...process.env, HCSSHIM_STATE: state, HCSSHIM_CACHE: join(directory, 'cache') },
+      },
     );
     assert.equal(stdout, 'Hello World!\nand hello to you\nexit code 0\n');
     assert.deepEqual(await waitForNoLeftovers(state), []);
