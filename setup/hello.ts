@@ -7,7 +7,6 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { cacheDirectory } from 'hcsshim';
 import { buildBusyboxImage, busyboxImageName } from './containerd/busybox-image.ts';
 import { PrivateContainerd } from './containerd/private-containerd.ts';
 import { waitForNoLeftovers } from './leftovers.ts';

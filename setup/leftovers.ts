@@ -1,20 +1,16 @@
 import { existsSync } from 'node:fs';
 import { glob, readdir, readFile, readlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 
 /**
- * What is left on this machine of systems whose state is below `directory`: processes, mounts, loop devices of
- * disks in `cache`, cgroups, files. Empty when everything has been cleaned up. A suite that has a cache of its
- * own beside its state is not confused by another that runs at the same time.
+ * What is left on this machine of systems whose state is below `directory`: processes, mounts, loop devices,
+ * cgroups, files. Empty when everything has been cleaned up.
  */
-export async function findLeftovers(
-  directory: string,
-  cache = join(dirname(directory), 'cache'),
-): Promise<string[]> {
+export async function findLeftovers(directory: string): Promise<string[]> {
   const found = await Promise.all([
     leftProcesses(directory),
     leftMounts(directory),
-    leftLoopDevices(cache),
+    leftLoopDevices(directory),
     leftCgroups(),
     leftFiles(directory),
   ]);
@@ -22,13 +18,10 @@ export async function findLeftovers(
 }
 
 /** Waits until nothing is left, at most for `timeout` milliseconds; returns what then is. */
-export async function waitForNoLeftovers(
-  directory: string,
-  { timeout = 10_000, cache }: { timeout?: number; cache?: string } = {},
-): Promise<string[]> {
+export async function waitForNoLeftovers(directory: string, timeout = 10_000): Promise<string[]> {
   const deadline = Date.now() + timeout;
   for (;;) {
-    const left = await findLeftovers(directory, cache);
+    const left = await findLeftovers(directory);
     if (left.length === 0 || Date.now() > deadline) return left;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
@@ -61,13 +54,30 @@ async function leftMounts(directory: string): Promise<string[]> {
     .map((target) => `mount ${target}`);
 }
 
-async function leftLoopDevices(cache: string): Promise<string[]> {
+async function leftLoopDevices(directory: string): Promise<string[]> {
   const left: string[] = [];
   for await (const path of glob('/sys/block/loop*/loop/backing_file')) {
     const file = (await readFile(path, 'utf8').catch(() => '')).trim();
-    if (file.startsWith(`${cache}/`)) left.push(`loop device of ${file}`);
+    const ours = file.includes('/hcsshim/') || file.includes('hcsshim-');
+    const device = `/dev/${path.split('/')[3]}`;
+    if (file.startsWith(`${directory}/`) || (ours && !(await isInUse(device))))
+      left.push(`loop device of ${file}`);
   }
   return left;
+}
+
+/** True when a process has the device open, or mounted where we do not see it: then its system lives. */
+async function isInUse(device: string): Promise<boolean> {
+  const namespace = await readlink('/proc/self/ns/mnt');
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const files = await readdir(`/proc/${pid}/fd`).catch(() => []);
+    const open = await Promise.all(files.map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')));
+    if (open.includes(device)) return true;
+    if ((await readlink(`/proc/${pid}/ns/mnt`).catch(() => namespace)) === namespace) continue;
+    const mounts = await readFile(`/proc/${pid}/mountinfo`, 'utf8').catch(() => '');
+    if (mounts.includes(` ${device} `)) return true;
+  }
+  return false;
 }
 
 /** A cgroup of ours without a process: that of a living system has its agent in it, or below it. */
