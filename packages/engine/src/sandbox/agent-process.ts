@@ -77,6 +77,13 @@ export class AgentProcess {
     }
   }
 
+  /** Ends the agent, and with it all processes of its PID namespace. */
+  kill(): void {
+    this.signal('SIGKILL');
+    // A parent that somebody has stopped would not see it end.
+    this.#child.kill('SIGCONT');
+  }
+
   async #explainExit(): Promise<SystemExit> {
     const closed = once(this.#child, 'close');
     const [code, signal] = (await once(this.#child, 'exit')) as [number | null, NodeJS.Signals | null];

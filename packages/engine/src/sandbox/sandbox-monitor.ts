@@ -106,7 +106,7 @@ class SandboxMonitor implements Monitor {
     await this.#starting?.catch(() => {});
     if (this.#agent) {
       this.#cgroup.thaw();
-      this.#agent.signal('SIGKILL');
+      this.#agent.kill();
     } else {
       this.#end.resolve({ type: 'ForcedExit', reason: 'it was terminated before it was started' });
     }
