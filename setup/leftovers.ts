@@ -1,6 +1,5 @@
-import { existsSync } from 'node:fs';
 import { glob, readdir, readFile, readlink } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { basename } from 'node:path';
 
 /**
  * What is left on this machine of systems whose state is below `directory`: processes, mounts, loop devices,
@@ -80,20 +79,22 @@ async function isInUse(device: string): Promise<boolean> {
   return false;
 }
 
-/** A cgroup of ours without a process: that of a living system has its agent in it, or below it. */
+/** A cgroup of ours without a process: that of a living system has its agent in it, in some hierarchy. */
 async function leftCgroups(): Promise<string[]> {
-  const left: string[] = [];
+  const processes = new Map<string, string>();
+  const paths: string[] = [];
   for await (const path of glob([
-    '/sys/fs/cgroup/*/hcsshim/*/cgroup.procs',
-    '/sys/fs/cgroup/hcsshim/*/cgroup.procs',
+    '/sys/fs/cgroup/*/hcsshim/*/**/cgroup.procs',
+    '/sys/fs/cgroup/hcsshim/*/**/cgroup.procs',
   ])) {
-    const cgroup = dirname(path);
-    let processes = '';
-    for await (const file of glob(`${cgroup}/**/cgroup.procs`))
-      processes += await readFile(file, 'utf8').catch(() => 'gone');
-    if (processes === '' && existsSync(cgroup)) left.push(`cgroup ${cgroup}`);
+    const [, cgroup, name] = /^(.*\/hcsshim\/([^/]+))/.exec(path) as unknown as [string, string, string];
+    const pids = await readFile(path, 'utf8').catch(() => 'gone');
+    processes.set(name, (processes.get(name) ?? '') + pids);
+    paths.push(cgroup);
   }
-  return left;
+  return [...new Set(paths)]
+    .filter((path) => processes.get(basename(path)) === '')
+    .map((path) => `cgroup ${path}`);
 }
 
 async function leftFiles(directory: string): Promise<string[]> {
