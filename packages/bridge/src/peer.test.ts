@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type Duplex, duplexPair } from 'node:stream';
 import { afterEach, test } from 'node:test';
-import { isHcsError } from '@hcsshim/schema';
+import { HcsError, isHcsError } from '@hcsshim/schema';
 import { BridgeServer, encodeFrame, type Frame, FrameDecoder, GuestConnection } from './index.ts';
 
 const zero = '00000000-0000-0000-0000-000000000000';
@@ -280,6 +280,32 @@ test('the guest answers what it does not understand', async () => {
   const missing = await ask(0x10100101, `{"ContainerId":"c"}`);
   assert.match(String(missing.body.ErrorMessage), /field "ContainerConfig" is missing/);
   assert.equal((await ask(0x10100c01, `{"ContainerId":"${zero}"}`)).body.GuestStacks, 'main');
+});
+
+test('the guest spells errors as upstream’s does', async () => {
+  const [host, guestStream] = pair();
+  const codes = {
+    HCS_E_SYSTEM_NOT_FOUND: 0xc037010e,
+    HCS_E_SYSTEM_ALREADY_EXISTS: 0xc037010f,
+    HCS_E_SYSTEM_ALREADY_STOPPED: 0xc0370110,
+    HCS_E_INVALID_STATE: 0x80370105,
+    ERROR_NOT_FOUND: 0x80070490,
+    E_FAIL: 0x80004005,
+  } as const;
+  const served = new BridgeServer().serve(guestStream, {
+    async Start({ ContainerId: code }) {
+      throw new HcsError({ action: 'Cannot start', problem: 'no', code: code as keyof typeof codes });
+    },
+  });
+  const responses = framesOf(host);
+  send(host, 0x10100b01, 0n, negotiation(4, 4));
+  await responses.next();
+  for (const [code, result] of Object.entries(codes)) {
+    send(host, 0x10100201, 1n, `{"ContainerId":"${code}"}`);
+    assert.equal(JSON.parse(textOf((await responses.next()).value)).Result, result | 0, code);
+  }
+  host.end();
+  await served;
 });
 
 test('a notification of the guest has the form that upstream’s host reads', async () => {

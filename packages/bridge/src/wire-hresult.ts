@@ -11,6 +11,7 @@ const ntStatus: Partial<Record<HResultName, number>> = {
   HCS_E_INVALID_JSON: 0xc037010d,
   HCS_E_SYSTEM_NOT_FOUND: 0xc037010e,
   HCS_E_SYSTEM_ALREADY_EXISTS: 0xc037010f,
+  HCS_E_SYSTEM_ALREADY_STOPPED: 0xc0370110,
 };
 
 /** The code as `Result` carries it: a signed 32-bit number. */

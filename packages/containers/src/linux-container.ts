@@ -16,6 +16,9 @@ export interface LinuxContainerOptions {
 /** Upstream's patience with a container that is asked to stop (`internal/gcs/container.go`). */
 const stopTimeout = 30_000;
 
+/** Answers to a shutdown that mean that there is nothing left to stop; the last is upstream's agent's. */
+const goneCodes = ['ERROR_NOT_FOUND', 'HCS_E_SYSTEM_NOT_FOUND', 'HCS_E_SYSTEM_ALREADY_STOPPED'] as const;
+
 type ContainerState = 'created' | 'running' | 'stopped' | 'deleted';
 
 /**
@@ -162,7 +165,7 @@ export class LinuxContainer implements AsyncDisposable {
         );
         return;
       } catch (error) {
-        if (isHcsError(error, 'ERROR_NOT_FOUND', 'HCS_E_SYSTEM_NOT_FOUND')) return;
+        if (isHcsError(error, ...goneCodes)) return;
         if (how === 'forced' || !isHcsError(error, 'HCS_E_OPERATION_TIMEOUT')) throw error;
       }
     }

@@ -1,7 +1,7 @@
 import type { Duplex, Readable, Writable } from 'node:stream';
 import type { GuestConnection, HvListener, HvSocket } from '@hcsshim/bridge';
 import { type CallOptions, HcsError, isHcsError } from '@hcsshim/hcs';
-import type { GuestProcessParameters as MessageParameters } from '@hcsshim/schema';
+import { type GuestProcessParameters as MessageParameters, utilityVmId } from '@hcsshim/schema';
 
 /** Which of its standard streams the host wants to hold. The others are closed in the guest. */
 export interface StdioRequest {
@@ -113,21 +113,29 @@ export class GuestProcess {
         cause: failure.reason,
       });
     }
+    for (const [name, stream] of streams) if (name !== 'stdin') closeAtEnd(stream);
     return new GuestProcess(place, pid, Object.fromEntries(streams));
   }
 
-  /** The exit code, 128 + signal number for a killed process; for any number of waiters, also long after. */
+  /**
+   * The exit code, 128 + signal number for a killed process; for any number of waiters, also long after.
+   * Upstream's agent tells of an exit only after all that the process wrote has been read.
+   */
   async wait(options: CallOptions = {}): Promise<number> {
     return abortable(this.#exit, options.signal);
   }
 
-  /** Sends a signal by number. False when the process has ended already. */
+  /** Sends a signal by number. False when the process has ended already. Throws what the guest answers else. */
   async kill(signal: number, options: CallOptions = {}): Promise<boolean> {
     try {
       await this.#place.guest.signalProcess(this.#place.containerId, this.pid, signal, options);
       return true;
     } catch (error) {
-      if (isHcsError(error, 'ERROR_NOT_FOUND', 'HCS_E_SYSTEM_NOT_FOUND')) return false;
+      if (isHcsError(error, 'ERROR_NOT_FOUND')) return false;
+      // A container that is gone took the process along. The VM is not gone: upstream's agent says this of any
+      // process outside containers, because it cannot signal those.
+      if (isHcsError(error, 'HCS_E_SYSTEM_NOT_FOUND') && this.#place.containerId !== utilityVmId)
+        return false;
       throw error;
     }
   }
@@ -150,6 +158,11 @@ export class GuestProcess {
 
 const streamNames = ['stdin', 'stdout', 'stderr'] as const;
 type StreamName = (typeof streamNames)[number];
+
+/** Upstream's agent counts a stream as done, and the process as ended, once the host has closed it too. */
+function closeAtEnd(stream: Duplex): void {
+  stream.once('end', () => stream.end());
+}
 
 async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;
