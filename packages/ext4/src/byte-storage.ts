@@ -102,3 +102,10 @@ export class MemoryStorage implements SeekableOutput, SeekableInput {
 function pastEnd(wanted: number, size: number): RangeError {
   return new RangeError(`Cannot read to byte ${wanted}: the image ends at ${size}`);
 }
+
+/** Reads a file that is open from where it stands to its end. All chunks share their bytes. @default chunkSize 1 MiB */
+export function* fileChunks(fd: number, chunkSize: number = 1 << 20): Generator<Uint8Array, void, undefined> {
+  const buffer = new Uint8Array(chunkSize);
+  for (let count = readSync(fd, buffer); count > 0; count = readSync(fd, buffer))
+    yield buffer.subarray(0, count);
+}

@@ -123,3 +123,14 @@ export function* decodeDirectoryBlock(
     at += length;
   }
 }
+
+/** Whether a block's checksum is right; blocks without one, such as those of an index, pass. */
+export function directoryChecksumFits(block: Uint8Array, seed: number): boolean {
+  const end = block.length - tailSize;
+  const view = new DataView(block.buffer, block.byteOffset, block.byteLength);
+  const hasTail =
+    view.getUint32(end, true) === 0 &&
+    view.getUint16(end + 4, true) === tailSize &&
+    block[end + 7] === tailType;
+  return !hasTail || view.getUint32(end + 8, true) === crc32c(seed, block, 0, end);
+}

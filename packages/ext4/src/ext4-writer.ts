@@ -22,6 +22,7 @@ import {
   blocksPerGroup,
   Compat,
   type FileAttributes,
+  type FileStatus,
   type FileTime,
   type FileType,
   fileTypeOf,
@@ -92,18 +93,6 @@ export type NewFile = Partial<FileAttributes> &
     | { type: 'character' | 'block'; major: number; minor: number }
     | { type: 'fifo' | 'socket' }
   );
-
-export interface FileStatus extends FileAttributes {
-  type: FileType;
-  inode: number;
-  links: number;
-  size: number;
-  /** Of a symlink. */
-  target?: string;
-  /** Of a device. */
-  major?: number;
-  minor?: number;
-}
 
 /** What was written. */
 export interface Ext4Image {
@@ -592,7 +581,9 @@ export class Ext4Writer {
   #readTarget(inode: number, size: number): string {
     const long = this.#longTargets.get(inode);
     if (long !== undefined) return long;
-    return Buffer.from(this.#inodes.bytes(inode, blockFieldOffset, blockFieldOffset + size)).toString('latin1');
+    return Buffer.from(this.#inodes.bytes(inode, blockFieldOffset, blockFieldOffset + size)).toString(
+      'latin1',
+    );
   }
 
   #find(path: string): number | undefined {

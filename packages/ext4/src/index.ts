@@ -1,23 +1,25 @@
 export {
   FileInput,
   FileOutput,
+  fileChunks,
   MemoryStorage,
   type SeekableInput,
   type SeekableOutput,
 } from './byte-storage.ts';
+export type { ByteSource } from './decompress.ts';
+export type { DirectoryEntry } from './directory.ts';
 export { Ext4Error, type Ext4ErrorCode } from './ext4-error.ts';
-export {
-  type Ext4Image,
-  Ext4Writer,
-  type Ext4WriterOptions,
-  type FileStatus,
-  type NewFile,
-} from './ext4-writer.ts';
+export { type ContentPiece, Ext4Reader, type Ext4ReaderOptions, type WalkEntry } from './ext4-reader.ts';
+export { type Ext4Image, Ext4Writer, type Ext4WriterOptions, type NewFile } from './ext4-writer.ts';
 export {
   type FileAttributes,
+  type FileStatus,
   type FileTime,
   type FileType,
   nanosecondsOf,
   timeFromNanoseconds,
 } from './layout.ts';
 export type { PathEncoding } from './path-name.ts';
+export { readSuperblock, type Superblock } from './superblock.ts';
+export { type TarConsumer, TarDecoder, type TarEntry, type TarEntryType } from './tar-decoder.ts';
+export { type TarToExt4Options, tarToExt4 } from './tar-to-ext4.ts';

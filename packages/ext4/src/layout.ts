@@ -128,3 +128,16 @@ export interface FileAttributes {
   /** By full name, such as `user.note`. */
   xattrs: ReadonlyMap<string, Uint8Array>;
 }
+
+/** What is known of a file in an image. */
+export interface FileStatus extends FileAttributes {
+  type: FileType;
+  inode: number;
+  links: number;
+  size: number;
+  /** Of a symlink. */
+  target?: string;
+  /** Of a device. */
+  major?: number;
+  minor?: number;
+}

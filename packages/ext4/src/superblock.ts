@@ -1,3 +1,4 @@
+import type { SeekableInput } from './byte-storage.ts';
 import { crc32c } from './crc32c.ts';
 import { Ext4Error } from './ext4-error.ts';
 import { Incompat, ReadOnlyCompat } from './layout.ts';
@@ -107,7 +108,7 @@ export function encodeSuperblock(fields: Omit<Superblock, 'checksumSeed' | 'firs
 }
 
 /** Reads a superblock. Throws CORRUPT, naming the field, when it is none. */
-export function decodeSuperblock(bytes: Uint8Array): Superblock {
+function decodeSuperblock(bytes: Uint8Array): Superblock {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.readUInt16LE(56) !== magic) throw corrupt('magic', 'this is no ext4 file system');
   const incompat = view.readUInt32LE(96);
@@ -151,6 +152,16 @@ export function decodeSuperblock(bytes: Uint8Array): Superblock {
   };
   check(superblock);
   return superblock;
+}
+
+/** Reads the superblock of an image. Throws CORRUPT, naming the field, when there is none. */
+export function readSuperblock(input: SeekableInput): Superblock {
+  if (input.size < superblockOffset + superblockSize) {
+    throw new Ext4Error('CORRUPT', `Cannot read the superblock: the image has only ${input.size} bytes`);
+  }
+  const bytes = new Uint8Array(superblockSize);
+  input.read(bytes, superblockOffset);
+  return decodeSuperblock(bytes);
 }
 
 function check(superblock: Superblock): void {

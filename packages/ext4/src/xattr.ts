@@ -161,10 +161,21 @@ export function encodeXattrBlock(xattrs: readonly StoredXattr[]): Uint8Array {
   return bytes;
 }
 
-/** Puts the checksum into a block that goes to number `block` of the disk. */
+/** Puts the checksum into a block, with zeros in its place, that goes to number `block` of the disk. */
 export function sealXattrBlock(bytes: Uint8Array, block: number, seed: number): void {
-  const number = crc32cWord(crc32cWord(seed, block), Math.floor(block / 2 ** 32));
-  new DataView(bytes.buffer, bytes.byteOffset).setUint32(16, crc32c(number, bytes), true);
+  new DataView(bytes.buffer, bytes.byteOffset).setUint32(16, blockChecksum(bytes, block, seed), true);
+}
+
+export function xattrBlockChecksumFits(bytes: Uint8Array, block: number, seed: number): boolean {
+  const copy = Uint8Array.from(bytes);
+  copy.fill(0, 16, 20);
+  return (
+    new DataView(bytes.buffer, bytes.byteOffset).getUint32(16, true) === blockChecksum(copy, block, seed)
+  );
+}
+
+function blockChecksum(bytes: Uint8Array, block: number, seed: number): number {
+  return crc32c(crc32cWord(crc32cWord(seed, block), Math.floor(block / 2 ** 32)), bytes);
 }
 
 function encodeEntries(
