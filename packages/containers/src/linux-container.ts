@@ -48,15 +48,22 @@ export class LinuxContainer implements AsyncDisposable {
   ): Promise<LinuxContainer> {
     const { id } = options;
     const call = signal ? { signal } : {};
+    // Upstream's places: the bundle is on the scratch disk, so that what the agent writes there needs no memory.
     const directory = `/run/gcs/c/${id}`;
     const rootPath = `${directory}/rootfs`;
+    const scratchPath = `${directory}/scratch/${id}`;
     const spec = guestSpec(options.spec, id, rootPath);
 
     await using undo = new AsyncDisposableStack();
+    let created = false;
+    // Last of all: upstream's agent deletes the bundle with everything that is mounted in it.
+    undo.defer(async () => {
+      if (created) await vm.guest.deleteContainerState(id);
+    });
     const disks = await phase('container: mount disks', id, async () => {
       const requests = [
         ...options.layers.map((path) => ({ path, readOnly: true })),
-        { path: options.scratch, readOnly: false, guestPath: `${directory}/scratch` },
+        { path: options.scratch, readOnly: false, guestPath: directory },
       ];
       const mounting = await Promise.allSettled(requests.map((request) => vm.disks.mount(request, call)));
       for (const result of mounting) if (result.status === 'fulfilled') undo.use(result.value);
@@ -65,12 +72,11 @@ export class LinuxContainer implements AsyncDisposable {
         return result.value;
       });
     });
-    const scratch = disks[disks.length - 1];
     const combined = {
       ContainerID: id,
       ContainerRootPath: rootPath,
       Layers: disks.slice(0, -1).map(({ guestPath }) => ({ Path: guestPath })),
-      ScratchPath: scratch?.guestPath ?? '',
+      ScratchPath: scratchPath,
     };
     await phase('container: combine layers', id, () =>
       vm.guest.modifySettings({ RequestType: 'Add', ResourceType: 'CombinedLayers', Settings: combined }),
@@ -83,10 +89,10 @@ export class LinuxContainer implements AsyncDisposable {
         SchemaVersion: { Major: 2, Minor: 1 },
         OciBundlePath: directory,
         OciSpecification: spec,
-        ScratchDirPath: scratch?.guestPath ?? '',
+        ScratchDirPath: scratchPath,
       }),
     );
-    undo.defer(() => vm.guest.deleteContainerState(id));
+    created = true;
     return new LinuxContainer(vm, { ...options, spec }, undo.move());
   }
 
@@ -173,12 +179,18 @@ export class LinuxContainer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#state === 'deleted') return;
-    if (this.#state === 'running') {
-      await this.vm.guest.shutdownContainer(this.id, 'forced').catch(() => {});
-      await this.#init?.wait({ signal: AbortSignal.timeout(stopTimeout) }).catch(() => {});
-    }
+    if (this.#state !== 'stopped') await this.#end();
     this.#state = 'deleted';
     await this.#owned.disposeAsync();
+  }
+
+  /**
+   * Whatever the guest answers, the disks go next. A container that never ran is shut down, too: upstream's agent
+   * has a process of it already, which holds the disks. Its exit is not told of, as nobody waits for that process.
+   */
+  async #end(): Promise<void> {
+    await this.vm.guest.shutdownContainer(this.id, 'forced').catch(() => {});
+    await this.#init?.wait({ signal: AbortSignal.timeout(stopTimeout) }).catch(() => {});
   }
 
   #expect(action: string, wanted: ContainerState): void {

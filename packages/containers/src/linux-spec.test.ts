@@ -35,6 +35,12 @@ test("what names the host's things is dropped, the rest is kept", () => {
   });
 });
 
+test('the network namespace of the VM is kept, as upstream’s agent tells containers apart by it', () => {
+  const network = { networkNamespace: '5c5a5d0e-7b1a-4a36-9b3f-3c0f2d8f6a11', endpointList: ['e'] };
+  const result = guestSpec({ ...spec, windows: { layerFolders: [], network } }, 'c1', '/rootfs');
+  assert.deepEqual(result.windows, { network: { networkNamespace: network.networkNamespace } });
+});
+
 test('the spec that came in is not changed', () => {
   const before = structuredClone(spec);
   guestSpec(spec, 'c1', '/rootfs');

@@ -10,7 +10,7 @@ const guestMountTypes = new Set(['proc', 'sysfs', 'tmpfs', 'devpts', 'mqueue', '
  * where the guest has combined the layers.
  */
 export function guestSpec(spec: OciSpec, id: string, rootPath: string): OciSpec {
-  const { hooks: _hooks, windows: _windows, ...kept } = spec;
+  const { hooks: _hooks, windows, ...kept } = spec;
   const { cgroupsPath: _cgroupsPath, resources, devices: _devices, ...linux } = spec.linux ?? {};
   const {
     devices: _deviceRules,
@@ -22,6 +22,7 @@ export function guestSpec(spec: OciSpec, id: string, rootPath: string): OciSpec 
   } = resources ?? {};
   return {
     ...kept,
+    ...networkNamespaceOf(windows),
     root: { path: rootPath, readonly: spec.root?.readonly ?? false },
     mounts: (spec.mounts ?? []).filter((mount) => isGuestMount(mount, id)),
     linux: {
@@ -32,6 +33,14 @@ export function guestSpec(spec: OciSpec, id: string, rootPath: string): OciSpec 
         .map(({ type }) => ({ type })),
     },
   };
+}
+
+/** The one thing of a Windows section that an agent reads: which network namespace of the VM the container joins. */
+function networkNamespaceOf(windows: OciSpec['windows']): Pick<OciSpec, 'windows'> {
+  const network = windows?.network as { networkNamespace?: string } | undefined;
+  return network?.networkNamespace
+    ? { windows: { network: { networkNamespace: network.networkNamespace } } }
+    : {};
 }
 
 function isGuestMount(mount: OciMount, id: string): boolean {

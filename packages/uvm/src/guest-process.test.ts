@@ -1,7 +1,7 @@
 /** Against a guest that behaves as upstream's agent does, where that differs from ours. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type Duplex, duplexPair } from 'node:stream';
+import { type Duplex, duplexPair, type Writable } from 'node:stream';
 import { afterEach, test } from 'node:test';
 import { BridgeServer, GuestConnection, type GuestHandlers, type HvSocket } from '@hcsshim/bridge';
 import { HcsError } from '@hcsshim/hcs';
@@ -35,8 +35,8 @@ class MemorySockets implements HvSocket {
   /** What the guest does. */
   dial(port: number): Duplex {
     const [host, guest] = duplexPair();
-    owned.use(host);
-    owned.use(guest);
+    owned.defer(() => void host.destroy());
+    owned.defer(() => void guest.destroy());
     this.#listeners.get(port)?.resolve(host);
     return guest;
   }
@@ -79,6 +79,24 @@ test('the streams of a process are closed once they have been read, which the gu
   process.stderr?.resume();
   assert.equal(await process.wait(), 3);
   assert.deepEqual(words, ['words']);
+});
+
+test('the input of a process is closed once the guest has closed it', async () => {
+  const dialed = Promise.withResolvers<Duplex>();
+  const place = await placeWith('c', (sockets) => ({
+    async ExecuteProcess({ Settings: { VsockStdioRelaySettings: ports = {} } }) {
+      dialed.resolve(sockets.dial(ports.StdIn ?? 0));
+      return { ProcessId: 7 };
+    },
+    WaitForProcess: async () => ({ ExitCode: 0 }),
+  }));
+  const { stdin } = await GuestProcess.start(place, {}, { stdin: true });
+  const guest = await dialed.promise;
+  const closed = once(stdin as Writable, 'close');
+  stdin?.write('words');
+  assert.equal(String((await once(guest, 'data'))[0]), 'words');
+  guest.end();
+  await closed;
 });
 
 const refusals: [HResultName, containerId: string, gone: boolean][] = [

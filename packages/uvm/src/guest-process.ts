@@ -113,7 +113,10 @@ export class GuestProcess {
         cause: failure.reason,
       });
     }
-    for (const [name, stream] of streams) if (name !== 'stdin') closeAtEnd(stream);
+    for (const [name, stream] of streams) {
+      if (name === 'stdin') closeWhenGuestDoes(stream);
+      else closeAtEnd(stream);
+    }
     return new GuestProcess(place, pid, Object.fromEntries(streams));
   }
 
@@ -162,6 +165,12 @@ type StreamName = (typeof streamNames)[number];
 /** Upstream's agent counts a stream as done, and the process as ended, once the host has closed it too. */
 function closeAtEnd(stream: Duplex): void {
   stream.once('end', () => stream.end());
+}
+
+/** A guest sends nothing here; its end says that nobody takes input any more. Unread, it would not be noticed. */
+function closeWhenGuestDoes(stream: Duplex): void {
+  stream.once('end', () => stream.destroy());
+  stream.resume();
 }
 
 async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
