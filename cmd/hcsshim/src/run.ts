@@ -22,12 +22,8 @@ export interface RunOptions {
 export async function run(image: string, command: string[], options: RunOptions): Promise<void> {
   const phases: Phase[] = [];
   if (options.timings) subscribe('hcsshim:phase', (message) => phases.push(message as Phase));
-  const stopping = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(name, () => stopping.abort(new Error(`Interrupted by ${name}`)));
-  }
-  const { signal } = stopping;
-  process.exitCode = await runContainer(image, command, options, signal);
+  const interruptions = new Interruptions();
+  process.exitCode = await runContainer(image, command, options, interruptions);
   if (options.timings) showTimings(phases);
 }
 
@@ -35,8 +31,9 @@ async function runContainer(
   image: string,
   command: string[],
   options: RunOptions,
-  signal: AbortSignal,
+  interruptions: Interruptions,
 ): Promise<number> {
+  const { signal } = interruptions;
   const id = options.id ?? randomBytes(6).toString('hex');
   await using platform = await openPlatform({
     ...(options.engine ? { engine: options.engine } : {}),
@@ -69,11 +66,40 @@ async function runContainer(
     createdAt: new Date().toISOString(),
   });
   using _terminal = options.tty ? rawTerminal() : undefined;
-  const onSignal = (): void => void init.kill(15).catch(() => {});
-  signal.addEventListener('abort', onSignal, { once: true });
+  interruptions.onEach((count) => {
+    // Process 1 of a container ignores SIGTERM unless it asked for it: who insists is heard.
+    const ending = count === 1 ? container.stop({ patience: 10_000 }) : container.vm.system.terminate();
+    ending.catch((error: Error) => console.error(`hcsshim: ${error.message}`));
+  });
   const [exit] = await Promise.all([container.wait(), connectStreams(init)]);
   if (exit.vmExit) console.error(`hcsshim: the VM ended under the container: ${exit.vmExit.reason}`);
   return exit.exitCode;
+}
+
+/** The signals that ask us to end: the first gives up what has not begun, each is told to who listens. */
+class Interruptions {
+  readonly #controller = new AbortController();
+  #count = 0;
+  #listener: (count: number) => void = () => {};
+
+  constructor() {
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.on(name, () => {
+        this.#controller.abort(new Error(`Interrupted by ${name}`));
+        this.#listener(++this.#count);
+      });
+    }
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Calls `listener` with the number of each signal from now on, and at once when one has come already. */
+  onEach(listener: (count: number) => void): void {
+    this.#listener = listener;
+    if (this.#count > 0) listener(this.#count);
+  }
 }
 
 function wholeNumber(option: string, value: string): number {

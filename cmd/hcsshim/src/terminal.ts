@@ -44,13 +44,34 @@ export async function connectStreams(guest: ConnectedProcess): Promise<void> {
   }
 }
 
+/**
+ * Copies until the source ends. When our output is closed (`hcsshim run … | head`), the source is closed too:
+ * the process in the container then gets SIGPIPE, as it would outside.
+ */
 async function copy(source: Readable | undefined, target: NodeJS.WriteStream): Promise<void> {
   if (!source) return;
+  const closed = (): void => void source.destroy();
+  target.once('error', closed);
   try {
     for await (const chunk of source) {
-      if (!target.write(chunk)) await new Promise<void>((resolve) => target.once('drain', resolve));
+      if (!target.write(chunk)) await drained(target);
     }
   } catch {
     // A reset means that the VM is gone: the exit code says so.
+  } finally {
+    // The guard stays for what is written late; only the source is of no use any more.
+    target.on('error', () => {});
+    target.off('error', closed);
   }
+}
+
+function drained(target: NodeJS.WriteStream): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const events = ['drain', 'close', 'error'];
+  const done = (): void => {
+    for (const event of events) target.off(event, done);
+    resolve();
+  };
+  for (const event of events) target.on(event, done);
+  return promise;
 }

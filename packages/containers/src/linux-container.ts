@@ -19,10 +19,10 @@ const stopTimeout = 30_000;
 /** Answers to a shutdown that mean that there is nothing left to stop; the last is upstream's agent's. */
 const goneCodes = ['ERROR_NOT_FOUND', 'HCS_E_SYSTEM_NOT_FOUND', 'HCS_E_SYSTEM_ALREADY_STOPPED'] as const;
 
-type ContainerState = 'created' | 'running' | 'stopped' | 'deleted';
+type ContainerState = 'created' | 'starting' | 'running' | 'stopped' | 'deleted';
 
 /**
- * A container in a Linux utility VM. Created → running → stopped → deleted; disposing stops it if need be,
+ * A container in a Linux utility VM. Created → starting → running → stopped → deleted; disposing stops it if need be,
  * removes it from the guest and takes its disks off the VM.
  */
 export class LinuxContainer implements AsyncDisposable {
@@ -31,6 +31,7 @@ export class LinuxContainer implements AsyncDisposable {
   readonly #spec: OciSpec;
   readonly #owned: AsyncDisposableStack;
   #state: ContainerState = 'created';
+  #starting: Promise<GuestProcess> | undefined;
   #init: GuestProcess | undefined;
 
   private constructor(vm: UtilityVm, options: LinuxContainerOptions, owned: AsyncDisposableStack) {
@@ -93,6 +94,7 @@ export class LinuxContainer implements AsyncDisposable {
       }),
     );
     created = true;
+    signal?.throwIfAborted();
     return new LinuxContainer(vm, { ...options, spec }, undo.move());
   }
 
@@ -108,11 +110,15 @@ export class LinuxContainer implements AsyncDisposable {
   /** Starts the process that the spec describes. Throws when it cannot, for example for a missing command. */
   async start(stdio: StdioRequest, options: CallOptions = {}): Promise<GuestProcess> {
     this.#expect('start', 'created');
-    const terminal = this.#spec.process?.terminal ?? false;
-    const init = await phase('container: start', this.id, async () => {
-      await this.vm.guest.startContainer(this.id);
-      return this.vm.createContainerProcess(this.id, { EmulateConsole: terminal }, stdio, options);
-    });
+    this.#state = 'starting';
+    this.#starting = this.#startInit(stdio, options);
+    let init: GuestProcess;
+    try {
+      init = await this.#starting;
+    } catch (error) {
+      this.#state = 'created';
+      throw error;
+    }
     this.#init = init;
     this.#state = 'running';
     const stopped = (): void => {
@@ -120,6 +126,14 @@ export class LinuxContainer implements AsyncDisposable {
     };
     init.wait().then(stopped, stopped);
     return init;
+  }
+
+  async #startInit(stdio: StdioRequest, options: CallOptions): Promise<GuestProcess> {
+    const terminal = this.#spec.process?.terminal ?? false;
+    return phase('container: start', this.id, async () => {
+      await this.vm.guest.startContainer(this.id);
+      return this.vm.createContainerProcess(this.id, { EmulateConsole: terminal }, stdio, options);
+    });
   }
 
   /** Starts one more process in the running container. */
@@ -179,6 +193,7 @@ export class LinuxContainer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#state === 'deleted') return;
+    if (this.#state === 'starting') await this.#starting?.catch(() => {});
     if (this.#state !== 'stopped') await this.#end();
     this.#state = 'deleted';
     await this.#owned.disposeAsync();

@@ -142,7 +142,7 @@ export class Platform implements AsyncDisposable {
       .catch(giveUp);
     const preparing = phase('storage: root disks', options.id, () =>
       this.#roots.prepare(rootSource(options), {
-        scratchBytes: (annotations.scratchSizeGb ?? options.scratchSizeGb ?? 20) * bytesPerGib,
+        scratchBytes: (annotations.scratchSizeGb ?? checkedScratchSize(options)) * bytesPerGib,
         signal: working,
       }),
     )
@@ -231,6 +231,16 @@ function rootSource({ id, image, rootMounts }: ContainerOptions): RootSource {
   throw new HcsError({
     action: `Cannot create container "${id}"`,
     problem: 'it has no root, give an image or root mounts',
+    code: 'E_INVALIDARG',
+  });
+}
+
+/** As the annotation, which is checked where it is read. */
+function checkedScratchSize({ id, scratchSizeGb = 20 }: ContainerOptions): number {
+  if (Number.isInteger(scratchSizeGb) && scratchSizeGb >= 1 && scratchSizeGb <= 16_384) return scratchSizeGb;
+  throw new HcsError({
+    action: `Cannot create container "${id}"`,
+    problem: `its writable layer was to have ${scratchSizeGb} GiB, it must be a whole number from 1 to 16384`,
     code: 'E_INVALIDARG',
   });
 }

@@ -30,6 +30,7 @@ export interface GuestProcessPlace {
   containerId: string;
 }
 
+/** How long the guest may take to connect to a process's streams once it has started it. In milliseconds. */
 const connectTimeout = 30_000;
 
 /**
@@ -66,50 +67,59 @@ export class GuestProcess {
       (name) => stdio[name] && !(parameters.EmulateConsole && name === 'stderr'),
     );
     await using listeners = new AsyncDisposableStack();
-    const signal = AbortSignal.any([
-      AbortSignal.timeout(connectTimeout),
-      ...(options.signal ? [options.signal] : []),
-    ]);
-    const accepting: Promise<[StreamName, Duplex]>[] = [];
-    const ports: Partial<Record<StreamName, number>> = {};
+    const taken: { name: StreamName; port: number; listener: HvListener }[] = [];
     for (const name of wanted) {
       const port = place.guest.allocatePort();
-      ports[name] = port;
-      const listener: HvListener = listeners.use(await place.sockets.listen(place.runtimeId, port));
-      accepting.push(listener.accept({ signal }).then((stream) => [name, stream]));
+      const listener = listeners.use(await place.sockets.listen(place.runtimeId, port));
+      taken.push({ name, port, listener });
     }
-    const accepted = Promise.allSettled(accepting);
+    const connecting = new AbortController();
+    const signal = options.signal ? AbortSignal.any([options.signal, connecting.signal]) : connecting.signal;
+    const accepted = Promise.allSettled(
+      taken.map(({ name, listener }) => acceptStream(name, listener, signal)),
+    );
+    const portOf = (name: StreamName): number | undefined => taken.find((one) => one.name === name)?.port;
+    const [stdin, stdout, stderr] = streamNames.map(portOf);
+    const executing = place.guest.executeProcess(
+      place.containerId,
+      {
+        ...parameters,
+        CreateStdInPipe: stdin !== undefined,
+        CreateStdOutPipe: stdout !== undefined,
+        CreateStdErrPipe: stderr !== undefined,
+      },
+      {
+        ...(stdin === undefined ? {} : { StdIn: stdin }),
+        ...(stdout === undefined ? {} : { StdOut: stdout }),
+        ...(stderr === undefined ? {} : { StdErr: stderr }),
+      },
+    );
+    const killLate = (pid: number): Promise<void> => place.guest.signalProcess(place.containerId, pid, 9);
     let pid: number;
     try {
-      pid = await place.guest.executeProcess(
-        place.containerId,
-        {
-          ...parameters,
-          CreateStdInPipe: wanted.includes('stdin'),
-          CreateStdOutPipe: wanted.includes('stdout'),
-          CreateStdErrPipe: wanted.includes('stderr'),
-        },
-        {
-          ...(ports.stdin === undefined ? {} : { StdIn: ports.stdin }),
-          ...(ports.stdout === undefined ? {} : { StdOut: ports.stdout }),
-          ...(ports.stderr === undefined ? {} : { StdErr: ports.stderr }),
-        },
-      );
+      pid = await abortable(executing, options.signal);
     } catch (error) {
-      await listeners.disposeAsync();
+      // The guest may still start it: nobody would know of it then.
+      if (options.signal?.aborted) executing.then(killLate).catch(() => {});
+      connecting.abort(error);
       for (const result of await accepted) if (result.status === 'fulfilled') result.value[1].destroy();
       throw error;
     }
+    const timer = setTimeout(() => connecting.abort(), connectTimeout);
     const results = await accepted;
+    clearTimeout(timer);
     const streams = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     const failure = results.find((result) => result.status === 'rejected');
     if (failure) {
       for (const [, stream] of streams) stream.destroy();
-      await place.guest.signalProcess(place.containerId, pid, 9).catch(() => {});
+      await killLate(pid).catch(() => {});
+      options.signal?.throwIfAborted();
       throw new HcsError({
         action: `Cannot connect the standard streams of process ${pid} in "${place.containerId}"`,
-        problem: 'the guest agent did not connect to them in time',
-        code: 'HCS_E_CONNECTION_TIMEOUT',
+        problem: connecting.signal.aborted
+          ? `the guest agent did not connect to them within ${connectTimeout / 1000} s`
+          : 'the VM ended meanwhile',
+        code: connecting.signal.aborted ? 'HCS_E_CONNECTION_TIMEOUT' : 'HCS_E_CONNECTION_CLOSED',
         cause: failure.reason,
       });
     }
@@ -161,6 +171,17 @@ export class GuestProcess {
 
 const streamNames = ['stdin', 'stdout', 'stderr'] as const;
 type StreamName = (typeof streamNames)[number];
+
+/** A stream of a process. Its errors reach who reads it; a VM that ends must not end this process by them. */
+async function acceptStream(
+  name: StreamName,
+  listener: HvListener,
+  signal: AbortSignal,
+): Promise<[StreamName, Duplex]> {
+  const stream = await listener.accept({ signal });
+  stream.on('error', () => {});
+  return [name, stream];
+}
 
 /** Upstream's agent counts a stream as done, and the process as ended, once the host has closed it too. */
 function closeAtEnd(stream: Duplex): void {

@@ -31,6 +31,9 @@ const startTimeout = 120_000;
 /** How long the end of a system may follow the loss of its connections. In milliseconds. */
 const exitPatience = 5_000;
 const entropyBytes = 512;
+/** How long a guest may take to read it. In milliseconds. */
+const entropyTimeout = 5_000;
+const connectionsPerPort = 4;
 
 /** A Linux utility VM: a compute system with a guest agent that answers. Disposing it ends the VM. */
 export class UtilityVm implements AsyncDisposable {
@@ -41,6 +44,7 @@ export class UtilityVm implements AsyncDisposable {
   readonly disks: ScsiDisks;
   readonly #platform: VmPlatform;
   readonly #owned: AsyncDisposableStack;
+  #agentLost: string | undefined;
 
   private constructor(
     platform: VmPlatform,
@@ -61,6 +65,7 @@ export class UtilityVm implements AsyncDisposable {
     );
     this.#platform = platform;
     this.#owned = owned;
+    void this.#endWithAgent();
   }
 
   /** Creates a VM, boots it and connects to its agent. A failure leaves nothing behind. */
@@ -96,6 +101,8 @@ export class UtilityVm implements AsyncDisposable {
         }),
     );
     undo.use(guest);
+    // The agent connects once: a second connection would be somebody else's.
+    await bridge[Symbol.asyncDispose]();
     return new UtilityVm(platform, system, guest, options, undo.move());
   }
 
@@ -131,7 +138,21 @@ export class UtilityVm implements AsyncDisposable {
 
   /** Resolves when the VM has ended, however it did. */
   async wait(options: CallOptions = {}): Promise<SystemExit> {
-    return this.system.wait(options);
+    const exit = await this.system.wait(options);
+    return this.#agentLost ? { type: 'UnexpectedExit', reason: this.#agentLost } : exit;
+  }
+
+  /** A VM whose agent has hung up is of no use, and who waits for its processes would wait for ever. */
+  async #endWithAgent(): Promise<void> {
+    const error = await this.guest.closed;
+    const patience = AbortSignal.timeout(exitPatience);
+    const ended = await this.system.wait({ signal: patience }).then(
+      () => true,
+      () => !patience.aborted,
+    );
+    if (ended) return;
+    this.#agentLost = `its agent closed the connection${error ? `: ${error.message}` : ''}`;
+    await this.system.terminate().catch(() => {});
   }
 
   /** Terminates the VM and releases all that belongs to it. */
@@ -165,14 +186,20 @@ async function untilExit<T>(system: ComputeSystem, id: string, work: () => Promi
 
 /** A fresh guest has no entropy of its own: it reads some from the host before it makes keys. */
 function serveEntropy(listener: HvListener): void {
-  void forEachConnection(listener, (stream) => stream.end(randomBytes(entropyBytes)));
+  void forEachConnection(listener, (stream) => {
+    stream.resume();
+    stream.end(randomBytes(entropyBytes));
+    setTimeout(() => stream.destroy(), entropyTimeout).unref();
+  });
 }
 
 function forwardLog(listener: HvListener, write: (line: string) => void): void {
   void forEachConnection(listener, (stream) => readLines(stream, write));
 }
 
+/** Takes as many connections at a time as an honest guest makes: each costs memory of the host. */
 async function forEachConnection(listener: HvListener, handle: (stream: Duplex) => void): Promise<void> {
+  let open = 0;
   for (;;) {
     let stream: Duplex;
     try {
@@ -182,6 +209,12 @@ async function forEachConnection(listener: HvListener, handle: (stream: Duplex) 
       return;
     }
     stream.on('error', () => stream.destroy());
+    if (open >= connectionsPerPort) {
+      stream.destroy();
+      continue;
+    }
+    open++;
+    stream.once('close', () => open--);
     handle(stream);
   }
 }
