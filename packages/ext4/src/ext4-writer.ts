@@ -231,7 +231,7 @@ export class Ext4Writer {
       throw error;
     }
     if (present !== undefined) this.#unlink(present);
-    parent.entries.set(name as string, inode);
+    parent.entries.set(ownCopy(name as string), inode);
     switch (file.type) {
       case 'directory':
         this.#directories.set(inode, { inode, parent, entries: new Map(), subdirectories: 0 });
@@ -294,7 +294,7 @@ export class Ext4Writer {
     }
     if (present !== undefined) this.#unlink(present);
     this.#inodes.set(inode, { ...fields, links: fields.links + 1 });
-    parent.entries.set(name as string, inode);
+    parent.entries.set(ownCopy(name as string), inode);
   }
 
   /** Makes the directories on the way to `path` that are missing. */
@@ -658,7 +658,7 @@ export class Ext4Writer {
     const inode = this.#inodes.allocate();
     this.#setAttributes(inode, path, { ...attributes, type: 'directory' });
     const directory = { inode, parent, entries: new Map(), subdirectories: 0 };
-    parent.entries.set(name, inode);
+    parent.entries.set(ownCopy(name), inode);
     this.#directories.set(inode, directory);
     return directory;
   }
@@ -769,6 +769,11 @@ export class Ext4Writer {
 }
 
 const slash = 0x2f;
+
+/** A part of a longer string would keep all of that in memory. */
+function ownCopy(name: string): string {
+  return Buffer.from(name, 'latin1').toString('latin1');
+}
 
 function checkFile(file: NewFile, path: string): void {
   const { uid = 0, gid = 0 } = file;

@@ -19,13 +19,13 @@ import { blockSize } from './layout.ts';
  *                     +---------------+---------------------+--------------+
  */
 
-export const extentMagic = 0xf30a;
+const extentMagic = 0xf30a;
 export const extentEntrySize = 12;
 /** Longest extent of content; one with more blocks than this is reserved but not written, and reads as zeros. */
-export const longestExtent = 32768;
+const longestExtent = 32768;
 
 const entriesInRoot = 4;
-export const entriesInBlock = Math.floor((blockSize - 16) / extentEntrySize);
+const entriesInBlock = Math.floor((blockSize - 16) / extentEntrySize);
 
 /** Blocks of a file that follow each other in the file and on disk. */
 export interface Extent {

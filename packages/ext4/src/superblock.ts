@@ -24,7 +24,7 @@ import { Incompat, ReadOnlyCompat } from './layout.ts';
  */
 
 export const superblockOffset = 1024;
-export const superblockSize = 1024;
+const superblockSize = 1024;
 
 const magic = 0xef53;
 /** The checksums are CRC-32C; the format knows no other. */

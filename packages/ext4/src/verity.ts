@@ -14,7 +14,7 @@ import { Ext4Error } from './ext4-error.ts';
  *   +--------+---------+------+------+-----------+--------+--------+--------+-------+------+------+----+
  */
 
-export const verityBlockSize = 4096;
+const verityBlockSize = 4096;
 
 const magic = Buffer.from('verity\0\0');
 const superblockLength = 512;
