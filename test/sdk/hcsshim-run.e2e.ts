@@ -114,6 +114,25 @@ for (const engine of ['sandbox', 'qemu'] as const) {
       assert.match(stderr, /"nobody".*hcsshim ps/);
     });
 
+    test('a reader that goes away ends the command, as it would outside', async () => {
+      const child = start('run', image, '--', 'yes');
+      await once(child.stdout as NodeJS.ReadableStream, 'data');
+      child.stdout?.destroy();
+      const [code] = (await once(child, 'exit')) as [number | null];
+      // SIGPIPE, or yes saw the error and said so.
+      assert.ok(code === 141 || code === 1, `exit code ${code}`);
+    });
+
+    test('an interrupt stops a container that ignores it, when it comes twice at once', async () => {
+      const child = start('run', image, '--', 'sh', '-c', 'echo up; sleep 1000');
+      await once(child.stdout as NodeJS.ReadableStream, 'data');
+      child.kill('SIGINT');
+      await sleep(500);
+      child.kill('SIGINT');
+      const [code] = (await once(child, 'exit')) as [number | null];
+      assert.equal(code, 137);
+    });
+
     test('kill -9 of the owner leaves nothing behind', async () => {
       const owner = start('run', image, '--', 'sh', '-c', 'echo up; sleep 1000');
       await once(owner.stdout as NodeJS.ReadableStream, 'data');
