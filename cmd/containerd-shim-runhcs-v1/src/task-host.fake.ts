@@ -1,3 +1,4 @@
+import { PassThrough } from 'node:stream';
 import type { OciProcess } from '@hcsshim/schema';
 import type {
   CallOptions,
@@ -13,6 +14,7 @@ export class FakeProcess implements HostedProcess {
   readonly pid: number;
   readonly spec: OciProcess | undefined;
   readonly stdio: StdioRequest;
+  readonly stdout: PassThrough | undefined;
   readonly signals: number[] = [];
   readonly sizes: { columns: number; rows: number }[] = [];
   readonly #exit = Promise.withResolvers<number>();
@@ -22,11 +24,13 @@ export class FakeProcess implements HostedProcess {
     this.pid = pid;
     this.stdio = stdio;
     this.spec = spec;
+    if (stdio.stdout) this.stdout = new PassThrough();
     this.#exit.promise.catch(() => {});
   }
 
   exit(code: number): void {
     this.#ended = true;
+    this.stdout?.end();
     this.#exit.resolve(code);
   }
 
@@ -60,6 +64,8 @@ export class FakeContainer implements HostedContainer {
   readonly #lost = Promise.withResolvers<string>();
   /** The next start or exec fails with it. */
   failure: Error | undefined;
+  /** Called before a process is started; may wait. */
+  onLaunch: () => Promise<void> = async () => {};
   metrics: unknown = {};
 
   constructor(request: ContainerRequest) {
@@ -116,7 +122,8 @@ export class FakeContainer implements HostedContainer {
     this.calls.push('delete');
   }
 
-  #launch(stdio: StdioRequest, spec?: OciProcess): FakeProcess {
+  async #launch(stdio: StdioRequest, spec?: OciProcess): Promise<FakeProcess> {
+    await this.onLaunch();
     const { failure } = this;
     this.failure = undefined;
     if (failure) throw failure;

@@ -1,5 +1,5 @@
 import { TtrpcError } from '@hcsshim/ttrpc';
-import { requireKnownSignal } from './signals.ts';
+import { requireKnownSignal, SIGKILL } from './signals.ts';
 import type { ProcessStdio, StdioPaths } from './stdio.ts';
 import type { CallOptions, HostedProcess, StdioRequest } from './task-host.ts';
 
@@ -12,6 +12,9 @@ const transitions: Record<ProcessState, readonly ProcessState[]> = {
   running: ['exited'],
   exited: [],
 };
+
+/** A guest that does not answer may be gone. In milliseconds. */
+const letGoTimeout = 5_000;
 
 /** Upstream reports this as long as a process has not ended. */
 const unknownExitCode = 255;
@@ -100,11 +103,18 @@ export class TaskProcess {
       this.forceExit(1);
       throw error;
     }
-    // Refuses when the container was lost while the process started.
-    this.#enter('running', 'start');
+    try {
+      // A FIFO may be gone since the process was created.
+      if (this.#state === 'starting') this.#streams.connect(hosted);
+      // Refuses when the container was lost while the process started.
+      this.#enter('running', 'start');
+    } catch (error) {
+      letGo(hosted);
+      this.forceExit(1);
+      throw error;
+    }
     this.#hosted = hosted;
     if (this.execId) this.#pid = hosted.pid;
-    this.#streams.connect(hosted);
     this.#observer.started(this);
     void this.#watch(hosted);
   }
@@ -194,4 +204,14 @@ export class TaskProcess {
     }
     this.#state = next;
   }
+}
+
+/** Ends a process that nobody will ask about. What goes wrong with it does not matter any more. */
+function letGo(process: HostedProcess): void {
+  for (const stream of [process.stdin, process.stdout, process.stderr]) {
+    stream?.on('error', () => {});
+    stream?.destroy();
+  }
+  process.wait().catch(() => {});
+  process.kill(SIGKILL, { signal: AbortSignal.timeout(letGoTimeout) }).catch(() => {});
 }

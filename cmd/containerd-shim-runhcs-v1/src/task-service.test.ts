@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { promisify } from 'node:util';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { HcsError } from '@hcsshim/schema';
 import { type Client, createClient, TtrpcConnection, TtrpcServer } from '@hcsshim/ttrpc';
@@ -247,6 +249,42 @@ test('a start that fails leaves a stopped process with exit code 1', async (t) =
   assert.equal(state.exitStatus, 1);
   assert.equal((await stage.client.delete({ id: 'x' })).exitStatus, 1);
   assert.deepEqual(stage.sink.topics, ['/tasks/create', '/tasks/exit', '/tasks/delete']);
+});
+
+test('a start that finds a FIFO gone ends what it has started', async (t) => {
+  const stage = await Stage.make(t);
+  const stdout = join(stage.bundle, 'stdout');
+  await promisify(execFile)('mkfifo', [stdout]);
+  await stage.create({ stdout });
+  rmSync(stdout);
+  await assert.rejects(stage.client.start({ id: 'x' }), { message: /Cannot open stream ".*stdout"/ });
+  assert.deepEqual(stage.container.init.signals, [9]);
+  assert.equal(stage.container.init.stdout?.destroyed, true);
+  assert.equal((await stage.client.wait({ id: 'x' })).exitStatus, 1);
+  assert.equal(await stage.status(), Status.STOPPED);
+  await stage.client.delete({ id: 'x' });
+  assert.deepEqual(stage.sink.topics, ['/tasks/create', '/tasks/exit', '/tasks/delete']);
+});
+
+test('a process that starts while its container is lost is let go', async (t) => {
+  const stage = await Stage.make(t);
+  await stage.create({ stdout: '/dev/null' });
+  const reached = Promise.withResolvers<void>();
+  const launch = Promise.withResolvers<void>();
+  stage.container.onLaunch = () => {
+    reached.resolve();
+    return launch.promise;
+  };
+  const starting = assert.rejects(stage.client.start({ id: 'x' }), { code: 'FailedPrecondition' });
+  await reached.promise;
+  stage.container.lose('QEMU was killed by signal SIGKILL');
+  assert.equal((await stage.client.wait({ id: 'x' })).exitStatus, 137);
+  launch.resolve();
+  await starting;
+  const { init } = stage.container;
+  assert.deepEqual(init.signals, [9]);
+  assert.equal(init.stdout?.destroyed, true);
+  init.stdout?.emit('error', new Error('the connection to the guest is gone'));
 });
 
 test('a process killed before its start has exit code 1; deleted before it, 0', async (t) => {
