@@ -1,13 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { HvListener } from '@hcsshim/bridge';
 import { type CallOptions, HcsError, type SystemExit, withDeadline } from '@hcsshim/hcs';
-import type {
-  ComputeSystemDocument,
-  ModifySettingRequest,
-  PropertyQuery,
-  SystemProperties,
-  SystemState,
-} from '@hcsshim/schema';
+import type { ModifySettingRequest, PropertyQuery, SystemProperties, SystemState } from '@hcsshim/schema';
 import { ControlServer } from './control-server.ts';
 import { type CheckedDocument, documentDisks } from './document.ts';
 import { parseModification } from './modification.ts';
@@ -90,21 +84,22 @@ export class OwnedSystem {
     const { id, document, kind, state } = options;
     signal.throwIfAborted();
     await using undo = new AsyncDisposableStack();
-    const runtimeId = await state.allocate();
-    undo.defer(() => state.release(runtimeId));
-    const record: SystemRecord = {
+    const draft: Omit<SystemRecord, 'runtimeId'> = {
       version: 1,
       id,
       ownerName: document.Owner,
       owner: thisProcess(),
-      runtimeId,
       monitor: kind.name,
       state: 'Unknown',
       createdAt: new Date().toISOString(),
       processes: [],
     };
+    const { directory: prepared, record } = await state.prepare(draft, document);
+    const { runtimeId } = record;
+    undo.defer(() => state.discard(prepared));
+    undo.defer(() => state.release(runtimeId));
     const control = undo.use(await ControlServer.listen(state.controlSocket(runtimeId), id));
-    await claim(state, record, document, signal);
+    await claim(state, id, prepared, signal);
     undo.defer(() => state.remove(id));
     const directory = state.monitorDirectory(runtimeId);
     const monitor = undo.use(await kind.create({ id, runtimeId, document, directory }));
@@ -335,29 +330,23 @@ export function summarize(
 /** Makes the id ours, clearing away what a dead owner left under it. Throws HCS_E_SYSTEM_ALREADY_EXISTS. */
 async function claim(
   state: StateDirectory,
-  record: SystemRecord,
-  document: ComputeSystemDocument,
+  id: string,
+  prepared: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const prepared = await state.prepare(record, document);
-  try {
-    while (!(await state.publish(prepared, record.id))) {
-      const other = await state.read(record.id);
-      if (other && !isAbandoned(other)) {
-        throw new HcsError({
-          action: `Cannot create compute system "${record.id}"`,
-          problem: `process ${other.owner.pid} owns a system with this id, choose another`,
-          code: 'HCS_E_SYSTEM_ALREADY_EXISTS',
-        });
-      }
-      await sweep({ ids: [record.id], stateDirectory: state.root, signal });
-      // Another process may be sweeping it: then its directory stays a little longer.
-      await new Promise((resolve) => setTimeout(resolve, sweepPollInterval));
-      signal.throwIfAborted();
+  while (!(await state.publish(prepared, id))) {
+    const other = await state.read(id);
+    if (other && !isAbandoned(other)) {
+      throw new HcsError({
+        action: `Cannot create compute system "${id}"`,
+        problem: `process ${other.owner.pid} owns a system with this id, choose another`,
+        code: 'HCS_E_SYSTEM_ALREADY_EXISTS',
+      });
     }
-  } catch (error) {
-    await state.discard(prepared);
-    throw error;
+    await sweep({ ids: [id], stateDirectory: state.root, signal });
+    // Another process may be sweeping it: then its directory stays a little longer.
+    await new Promise((resolve) => setTimeout(resolve, sweepPollInterval));
+    signal.throwIfAborted();
   }
 }
 

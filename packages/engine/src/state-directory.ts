@@ -55,23 +55,6 @@ export class StateDirectory {
     return join(this.root, 'm', shortName(runtimeId));
   }
 
-  /**
-   * Makes the monitor's directory for a new system, and with it sees to it that no two have the same digits.
-   * Returns the new system's GUID.
-   */
-  async allocate(): Promise<string> {
-    for (const name of ['m', 'c']) await this.#makeDirectory(join(this.root, name));
-    for (;;) {
-      const runtimeId = randomUUID();
-      try {
-        await mkdir(this.monitorDirectory(runtimeId), { mode: 0o700 });
-        return runtimeId;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      }
-    }
-  }
-
   /** Removes what lies outside the system's own directory. */
   async release(runtimeId: string): Promise<void> {
     await rm(this.controlSocket(runtimeId), { force: true });
@@ -79,16 +62,25 @@ export class StateDirectory {
   }
 
   /**
-   * Prepares the directory of a new system under a hidden name; `publish` gives it its own.
-   * The directory names its maker, so that one left half made can be told from one in the making.
+   * Prepares a new system under a hidden name, to which `publish` gives its own: its directory, its GUID, and the
+   * monitor's directory, which sees to it that no two systems have the same digits. The hidden name tells who
+   * the maker is and the record inside what belongs to it, so that what is left half made is found and removed.
    */
-  async prepare(record: SystemRecord, document: ComputeSystemDocument): Promise<string> {
-    await mkdir(this.systems, { recursive: true, mode: 0o700 });
+  async prepare(
+    draft: Omit<SystemRecord, 'runtimeId'>,
+    document: ComputeSystemDocument,
+  ): Promise<{ directory: string; record: SystemRecord }> {
+    for (const path of [this.systems, join(this.root, 'm'), join(this.root, 'c')])
+      await this.#makeDirectory(path);
     const directory = this.#hidden('new');
     await mkdir(directory, { mode: 0o700 });
-    await writeFile(join(directory, 'document.json'), JSON.stringify(document), { mode: 0o600 });
-    await writeRecord(directory, record);
-    return directory;
+    try {
+      await writeFile(join(directory, 'document.json'), JSON.stringify(document), { mode: 0o600 });
+      return { directory, record: await this.#allocate(directory, draft) };
+    } catch (error) {
+      await this.discard(directory);
+      throw error;
+    }
   }
 
   /** Gives a prepared directory the system's name. Returns false when a system has it. */
@@ -143,7 +135,24 @@ export class StateDirectory {
       const [, pid, startTime] = /^\.(?:new|old)-(\d+)-(\d+)-/.exec(name) ?? [];
       if (pid === undefined) continue;
       const maker = { ...thisProcess(), pid: Number(pid), startTime: Number(startTime) };
-      if (!mayBeRunning(maker)) await rm(join(this.systems, name), { recursive: true, force: true });
+      if (mayBeRunning(maker)) continue;
+      const record = await this.read(name);
+      if (record) await this.release(record.runtimeId);
+      await this.discard(join(this.systems, name));
+    }
+  }
+
+  /** Gives a new system its GUID. The record is on disk before anything that it names is. */
+  async #allocate(directory: string, draft: Omit<SystemRecord, 'runtimeId'>): Promise<SystemRecord> {
+    for (;;) {
+      const record = { ...draft, runtimeId: randomUUID() };
+      await writeRecord(directory, record);
+      try {
+        await mkdir(this.monitorDirectory(record.runtimeId), { mode: 0o700 });
+        return record;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      }
     }
   }
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { ComputeSystemDocument } from '@hcsshim/schema';
 import { identifyProcess, type ProcessIdentity, thisProcess } from './process-identity.ts';
@@ -19,23 +19,32 @@ async function abandon(
   id: string,
   changes: Partial<SystemRecord> = {},
 ): Promise<string> {
-  const runtimeId = await state.allocate();
-  const record: SystemRecord = {
+  const { directory, record } = await prepare(state, id, changes);
+  assert.ok(await state.publish(directory, id));
+  return record.runtimeId;
+}
+
+async function prepare(
+  state: StateDirectory,
+  id: string,
+  changes: Partial<SystemRecord> = {},
+): Promise<{ directory: string; record: SystemRecord }> {
+  const draft: Omit<SystemRecord, 'runtimeId'> = {
     version: 1,
     id,
     ownerName: 'test',
     owner: { ...thisProcess(), startTime: 1 },
-    runtimeId,
     monitor: 'qemu',
     state: 'Running',
     createdAt: new Date().toISOString(),
     processes: [],
     ...changes,
   };
+  const prepared = await state.prepare(draft, document);
+  const { runtimeId } = prepared.record;
   writeFileSync(state.controlSocket(runtimeId), '');
   writeFileSync(join(state.monitorDirectory(runtimeId), 'file'), '');
-  assert.ok(await state.publish(await state.prepare(record, document), id));
-  return runtimeId;
+  return prepared;
 }
 
 async function withState(work: (state: StateDirectory) => Promise<void>): Promise<void> {
@@ -124,6 +133,18 @@ describe('a sweep', () => {
       }
       await sweep({ stateDirectory: state.root });
       assert.deepEqual(readdirSync(state.systems), [inTheMaking]);
+    }));
+
+  it('removes all that a maker had made who died before the system had its name', () =>
+    withState(async (state) => {
+      const { directory } = await prepare(state, 'half');
+      const { pid, startTime } = thisProcess();
+      const ofTheDead = directory.replace(`.new-${pid}-${startTime}-`, `.new-${pid}-1-`);
+      renameSync(directory, ofTheDead);
+      const living = await prepare(state, 'in the making');
+      await sweep({ stateDirectory: state.root });
+      const digits = living.record.runtimeId.slice(0, 8);
+      assert.deepEqual(filesOf(state), [basename(living.directory), digits, digits]);
     }));
 
   it('of a host without any state does nothing', () =>
