@@ -62,6 +62,7 @@ export class FakeContainer implements HostedContainer {
   readonly calls: string[] = [];
   readonly updates: Record<string, unknown>[] = [];
   readonly #lost = Promise.withResolvers<string>();
+  readonly #deleted = Promise.withResolvers<void>();
   /** The next start or exec fails with it. */
   failure: Error | undefined;
   /** Called before a process is started; may wait. */
@@ -74,6 +75,10 @@ export class FakeContainer implements HostedContainer {
 
   get lost(): Promise<string> {
     return this.#lost.promise;
+  }
+
+  get deleted(): Promise<void> {
+    return this.#deleted.promise;
   }
 
   get init(): FakeProcess {
@@ -120,6 +125,7 @@ export class FakeContainer implements HostedContainer {
 
   async delete(): Promise<void> {
     this.calls.push('delete');
+    this.#deleted.resolve();
   }
 
   async #launch(stdio: StdioRequest, spec?: OciProcess): Promise<FakeProcess> {

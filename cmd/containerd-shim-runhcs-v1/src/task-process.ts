@@ -121,22 +121,16 @@ export class TaskProcess {
 
   /** Resolves when the process has ended and its output has been passed on. */
   async wait({ signal }: CallOptions = {}): Promise<ProcessExit> {
-    if (!signal) return this.#exit.promise;
-    signal.throwIfAborted();
-    const { promise: aborted, reject } = Promise.withResolvers<never>();
-    const abort = (): void => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    try {
-      return await Promise.race([this.#exit.promise, aborted]);
-    } finally {
-      signal.removeEventListener('abort', abort);
-    }
+    return unlessAborted(this.#exit.promise, signal);
   }
 
   /** Sends a signal. A process that was only created is over then, with exit code 1, whatever the signal. */
   async kill(signal: number, options: CallOptions = {}): Promise<void> {
     requireKnownSignal(signal);
-    if (this.#state === 'starting') await this.#starting?.catch(() => {});
+    if (this.#state === 'starting') {
+      const started = this.#starting?.catch(() => {});
+      await unlessAborted(Promise.race([started, this.#exit.promise]), options.signal);
+    }
     if (this.#state === 'created') {
       this.#finish({ exitCode: 1, exitedAt: new Date() });
       return;
@@ -203,6 +197,20 @@ export class TaskProcess {
       );
     }
     this.#state = next;
+  }
+}
+
+/** What `work` resolves with. Rejects as soon as the signal aborts. */
+async function unlessAborted<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
+  if (!signal) return work;
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = (): void => reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
   }
 }
 

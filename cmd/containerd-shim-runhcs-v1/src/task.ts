@@ -20,8 +20,6 @@ import { type ProcessExit, type ProcessObserver, TaskProcess } from './task-proc
 
 /** What is left of the processes of a container that has ended gets this long. In milliseconds. */
 const execPatience = 2_000;
-/** Upstream's patience with a container that is being released, and with one that was killed. */
-const releaseTimeout = 30_000;
 
 const exitCodeOfKilled = 128 + SIGKILL;
 
@@ -33,6 +31,11 @@ export interface TaskOptions {
   streams: ProcessStdio;
   events: EventPublisher;
   log: Log;
+  /**
+   * Patience with a container that is being released, and with one that was killed, as upstream has it. In
+   * milliseconds. @default 30000
+   */
+  releaseTimeout?: number;
 }
 
 /**
@@ -46,16 +49,18 @@ export class Task implements ProcessObserver {
   readonly #container: HostedContainer;
   readonly #events: EventPublisher;
   readonly #log: Log;
+  readonly #releaseTimeout: number;
   readonly #execs = new Map<string, { process: TaskProcess; spec: OciProcess }>();
   #paused = false;
   #released: Promise<void> | undefined;
 
-  constructor({ id, bundle, container, streams, events, log }: TaskOptions) {
+  constructor({ id, bundle, container, streams, events, log, releaseTimeout = 30_000 }: TaskOptions) {
     this.id = id;
     this.bundle = bundle;
     this.#container = container;
     this.#events = events;
     this.#log = log;
+    this.#releaseTimeout = releaseTimeout;
     this.init = new TaskProcess({
       label: `task "${id}"`,
       execId: '',
@@ -142,7 +147,8 @@ export class Task implements ProcessObserver {
       if (all) await this.#killExecs(signal, options);
       await process.kill(signal, options);
     };
-    if (process !== this.init || signal !== SIGKILL || process.state !== 'running') return send();
+    const canHang = process.state === 'running' || process.state === 'starting';
+    if (process !== this.init || signal !== SIGKILL || !canHang) return send();
     // A guest that hangs does not answer; the end of its VM is as good.
     this.#expectEnd();
     await Promise.race([send(), this.init.wait()]);
@@ -253,7 +259,7 @@ export class Task implements ProcessObserver {
   #expectEnd(): void {
     const ended = new AbortController();
     void this.init.wait().then(() => ended.abort());
-    void sleep(releaseTimeout, undefined, { signal: ended.signal, ref: false }).then(
+    void sleep(this.#releaseTimeout, undefined, { signal: ended.signal, ref: false }).then(
       () => {
         this.#log.warning('killed task does not end, its VM is ended', { task: this.id });
         return this.abandon();
@@ -271,7 +277,7 @@ export class Task implements ProcessObserver {
   async #awaitRelease(): Promise<void> {
     const released = await Promise.race([
       this.#release().then(() => true),
-      sleep(releaseTimeout, false, { ref: false }),
+      sleep(this.#releaseTimeout, false, { ref: false }),
     ]);
     if (!released) this.#log.error('container not released in time', { task: this.id });
   }
