@@ -66,3 +66,16 @@ test('a caller who does not want to wait for a start may give its signal up', as
   await task.abandon();
   await starting;
 });
+
+test('a delete does not wait for a containerd that takes no events', async (t) => {
+  const { task, events, sink } = await makeStage(t);
+  sink.onForward = () => new Promise(() => {});
+  await task.kill('', 9, { all: false });
+  let delivered = false;
+  const deleting = task.delete('');
+  void events.drained().then(() => {
+    delivered = true;
+  });
+  await deleting;
+  assert.equal(delivered, false);
+});

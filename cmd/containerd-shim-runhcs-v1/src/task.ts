@@ -20,6 +20,11 @@ import { type ProcessExit, type ProcessObserver, TaskProcess } from './task-proc
 
 /** What is left of the processes of a container that has ended gets this long. In milliseconds. */
 const execPatience = 2_000;
+/**
+ * `delete` is answered after its event, but not much later: a containerd that takes no events would make it wait
+ * for all retries. The event stays queued. In milliseconds.
+ */
+const eventPatience = 2_000;
 
 const exitCodeOfKilled = 128 + SIGKILL;
 
@@ -120,13 +125,14 @@ export class Task implements ProcessObserver {
     process.requireDeletable();
     if (execId === '') await this.#awaitRelease();
     this.#execs.delete(execId);
-    await this.#events.publish(TaskDeleteSchema, {
+    const published = this.#events.publish(TaskDeleteSchema, {
       containerId: this.id,
       id: execId,
       pid: process.pid,
       exitStatus: process.exitCode,
       exitedAt: timestampFromDate(process.exitedAt ?? new Date()),
     });
+    await Promise.race([published, sleep(eventPatience, undefined, { ref: false })]);
     return process;
   }
 
