@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -234,6 +234,37 @@ describe('a state directory', () => {
       { code: 'E_INVALIDARG', message: /bytes too long/ },
     );
   });
+});
+
+describe('the record of a system that cannot be read', () => {
+  const otherVersion = JSON.stringify({ version: 2, id: 'x' });
+  const unreadable: [title: string, files: Record<string, string>, problem: RegExp][] = [
+    ['empty', { 'state.json': '' }, /not JSON/],
+    ['missing', { 'document.json': '{}' }, /missing/],
+    ['of another version', { 'state.json': otherVersion }, /version 2/],
+    ['without a GUID', { 'state.json': JSON.stringify({ version: 1, runtimeId: '' }) }, /incomplete/],
+  ];
+
+  for (const [title, files, problem] of unreadable) {
+    it(`(${title}) takes its id at once, with an error in words, and hides no other system`, async () => {
+      const directory = state.systemDirectory('x');
+      await mkdir(directory, { recursive: true });
+      for (const [name, content] of Object.entries(files)) await writeFile(join(directory, name), content);
+      const asking = { code: 'ERROR_INVALID_DATA', message: problem };
+      await assert.rejects(service.compute.create('x', document), asking);
+      await assert.rejects(service.compute.open('x'), asking);
+      await using other = await service.compute.create('other', document);
+      const systems = await service.compute.enumerate();
+      assert.deepEqual(
+        systems.map(({ Id }) => Id),
+        ['other'],
+      );
+      assert.equal(complaints.length, 1);
+      assert.match(complaints[0] as string, problem);
+      await other.terminate();
+      await rm(directory, { recursive: true });
+    });
+  }
 });
 
 describe('a control socket', () => {

@@ -134,7 +134,7 @@ class LinuxCompute implements ComputeService {
     signal?.throwIfAborted();
     const passes = (filter: string[] | undefined, value: string): boolean =>
       filter === undefined || filter.includes(value);
-    return (await this.#state.list())
+    return (await this.#state.list((error) => this.#log(error.message)))
       .map(summarize)
       .filter(
         (system) =>
@@ -181,7 +181,9 @@ class LinuxHvSocket implements HvSocket {
   }
 
   async #find(vmId: string, verb: string): Promise<SystemRecord> {
-    const record = (await this.#state.list()).find(({ runtimeId }) => runtimeId === vmId);
+    // A system whose record cannot be read cannot be asked for by its GUID.
+    const records = await this.#state.list(() => {});
+    const record = records.find(({ runtimeId }) => runtimeId === vmId);
     if (record && !isAbandoned(record)) return record;
     throw new HcsError({
       action: `Cannot ${verb} VM ${vmId}`,

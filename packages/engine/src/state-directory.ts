@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HcsError } from '@hcsshim/hcs';
 import type { ComputeSystemDocument, SystemState } from '@hcsshim/schema';
@@ -22,6 +22,8 @@ export interface SystemRecord {
   /** The monitor's processes, killed when the owner is found dead. */
   processes: ProcessIdentity[];
 }
+
+const guidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
  * The state of all compute systems of a host:
@@ -103,17 +105,34 @@ export class StateDirectory {
     await writeRecord(this.systemDirectory(record.id), record);
   }
 
-  /** The record of a system, or undefined when there is no such system. */
+  /**
+   * The record of a system, or undefined when there is no such system. Throws ERROR_INVALID_DATA when the record
+   * is damaged or another version's.
+   */
   async read(id: string): Promise<SystemRecord | undefined> {
-    return readRecord(this.systemDirectory(id));
+    const directory = this.systemDirectory(id);
+    // A system's directory appears with its record in it: one without may have gone, and come, between two looks.
+    for (let look = 0; look < 2; look++) {
+      const text = await readIfPresent(join(directory, 'state.json'));
+      if (text !== undefined) return parseRecord(id, directory, text);
+      if (!(await exists(directory))) return undefined;
+    }
+    throw unreadable(id, directory, 'its record is missing');
   }
 
-  /** The records of all systems, also of those whose owner has died. */
-  async list(): Promise<SystemRecord[]> {
-    const names = await entries(this.systems);
-    const records = await Promise.all(
-      names.filter((name) => !name.startsWith('.')).map((name) => this.read(name)),
-    );
+  /**
+   * The records of all systems, also of those whose owner has died.
+   *
+   * @param onUnreadable Told of each record that cannot be read; the others are listed all the same.
+   */
+  async list(onUnreadable: (error: Error) => void): Promise<SystemRecord[]> {
+    const readOrTell = (id: string): Promise<SystemRecord | undefined> =>
+      this.read(id).catch((error) => {
+        onUnreadable(error);
+        return undefined;
+      });
+    const names = (await entries(this.systems)).filter((name) => !name.startsWith('.'));
+    const records = await Promise.all(names.map(readOrTell));
     return records.filter((record) => record !== undefined);
   }
 
@@ -136,7 +155,8 @@ export class StateDirectory {
       if (pid === undefined) continue;
       const maker = { ...thisProcess(), pid: Number(pid), startTime: Number(startTime) };
       if (mayBeRunning(maker)) continue;
-      const record = await this.read(name);
+      // Without a record nothing else has been made, with a damaged one nothing else can be found.
+      const record = await this.read(name).catch(() => undefined);
       if (record) await this.release(record.runtimeId);
       await this.discard(join(this.systems, name));
     }
@@ -200,14 +220,58 @@ async function writeRecord(directory: string, record: SystemRecord): Promise<voi
   await rename(`${path}.new`, path);
 }
 
-async function readRecord(directory: string): Promise<SystemRecord | undefined> {
+function parseRecord(id: string, directory: string, text: string): SystemRecord {
+  let record: Partial<SystemRecord> | null;
   try {
-    const record = JSON.parse(await readFile(join(directory, 'state.json'), 'utf8')) as SystemRecord;
-    return record.version === 1 ? record : undefined;
+    record = JSON.parse(text);
+  } catch (cause) {
+    throw unreadable(id, directory, 'its record is not JSON', cause);
+  }
+  if (record?.version !== 1) {
+    throw unreadable(
+      id,
+      directory,
+      `its record is of version ${record?.version}, this program knows version 1`,
+    );
+  }
+  const { runtimeId, owner, processes } = record;
+  // What is not checked here would be looked up, killed or removed by its name.
+  const complete =
+    guidPattern.test(runtimeId ?? '') && Number.isInteger(owner?.pid) && Array.isArray(processes);
+  if (!complete) throw unreadable(id, directory, 'its record is incomplete');
+  return { ...(record as SystemRecord), id };
+}
+
+function unreadable(id: string, directory: string, problem: string, cause?: unknown): HcsError {
+  return new HcsError({
+    action: `Cannot read the state of compute system "${id}"`,
+    problem: `${problem}; when no such system runs, remove "${directory}"`,
+    code: 'ERROR_INVALID_DATA',
+    cause,
+  });
+}
+
+async function readIfPresent(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    if (isAbsence(error)) return undefined;
     throw error;
   }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch (error) {
+    if (isAbsence(error)) return false;
+    throw error;
+  }
+}
+
+function isAbsence(error: unknown): boolean {
+  return ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
 }
 
 async function entries(directory: string): Promise<string[]> {

@@ -9,7 +9,7 @@ import { describe, it } from 'node:test';
 import type { ComputeSystemDocument } from '@hcsshim/schema';
 import { identifyProcess, type ProcessIdentity, thisProcess } from './process-identity.ts';
 import { StateDirectory, type SystemRecord } from './state-directory.ts';
-import { sweep } from './sweep.ts';
+import { SweepError, sweep } from './sweep.ts';
 
 const document = { Owner: 'test', SchemaVersion: { Major: 2, Minor: 1 } } as ComputeSystemDocument;
 
@@ -57,7 +57,9 @@ async function withState(work: (state: StateDirectory) => Promise<void>): Promis
 }
 
 function filesOf(state: StateDirectory): string[] {
-  return ['systems', 'm', 'c'].flatMap((name) => readdirSync(join(state.root, name)));
+  return ['systems', 'm', 'c']
+    .filter((name) => existsSync(join(state.root, name)))
+    .flatMap((name) => readdirSync(join(state.root, name)));
 }
 
 describe('a sweep', () => {
@@ -145,6 +147,34 @@ describe('a sweep', () => {
       await sweep({ stateDirectory: state.root });
       const digits = living.record.runtimeId.slice(0, 8);
       assert.deepEqual(filesOf(state), [basename(living.directory), digits, digits]);
+    }));
+
+  it('goes on past records that it cannot read, removes nothing of theirs, and then says which', () =>
+    withState(async (state) => {
+      const damaged = await abandon(state, 'a-damaged');
+      writeFileSync(join(state.systemDirectory('a-damaged'), 'state.json'), '');
+      await abandon(state, 'dead');
+      const error = await sweep({ stateDirectory: state.root }).then(
+        () => assert.fail('the sweep succeeded'),
+        (reason: unknown) => reason,
+      );
+      assert.ok(error instanceof SweepError);
+      assert.match(error.message, /"a-damaged".*not JSON.*remove/);
+      assert.deepEqual(
+        error.swept.map(({ id }) => id),
+        ['dead'],
+      );
+      assert.ok(existsSync(state.systemDirectory('a-damaged')));
+      assert.ok(existsSync(state.monitorDirectory(damaged)));
+      assert.ok(!existsSync(state.systemDirectory('dead')));
+    }));
+
+  it('removes unfinished directories also when their record is damaged', () =>
+    withState(async (state) => {
+      mkdirSync(join(state.systems, `.new-${process.pid}-1-0a1b2c3d`), { recursive: true });
+      writeFileSync(join(state.systems, `.new-${process.pid}-1-0a1b2c3d`, 'state.json'), '');
+      await sweep({ stateDirectory: state.root });
+      assert.deepEqual(filesOf(state), []);
     }));
 
   it('of a host without any state does nothing', () =>

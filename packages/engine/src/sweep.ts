@@ -32,23 +32,38 @@ export interface SweptSystem {
 const deathTimeout = 10_000;
 const pollInterval = 5;
 
+/** What could not be cleared away; the rest has been. */
+export class SweepError extends AggregateError {
+  readonly swept: SweptSystem[];
+
+  constructor(failures: Error[], swept: SweptSystem[]) {
+    super(failures, failures.map(({ message }) => message).join('; '));
+    this.name = 'SweepError';
+    this.swept = swept;
+  }
+}
+
 /**
  * Removes what owners left that died without closing their systems: processes, cgroups, directories. A system
  * whose owner lives is never touched, also when asked for by id. Several sweepers do not disturb each other.
+ * Throws a SweepError in the end when something could not be removed, or a system's record not be read.
  */
 export async function sweep(options: SweepOptions = {}): Promise<SweptSystem[]> {
   const state = new StateDirectory(options.stateDirectory);
+  const failures: Error[] = [];
+  const fail = (error: Error): void => void failures.push(error);
   const records = options.ids
-    ? (await Promise.all(options.ids.map((id) => state.read(id)))).filter((record) => record !== undefined)
-    : await state.list();
+    ? await Promise.all(options.ids.map((id) => state.read(id).catch(fail)))
+    : await state.list(fail);
   const swept: SweptSystem[] = [];
   for (const record of records) {
     options.signal?.throwIfAborted();
-    if (!isAbandoned(record)) continue;
-    const system = await sweepSystem(state, record);
+    if (!record || !isAbandoned(record)) continue;
+    const system = await sweepSystem(state, record).catch(fail);
     if (system) swept.push(system);
   }
-  await state.removeUnfinished();
+  await state.removeUnfinished().catch(fail);
+  if (failures.length > 0) throw new SweepError(failures, swept);
   return swept;
 }
 

@@ -1,6 +1,6 @@
 import { access, constants } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sweep } from '@hcsshim/engine/sweep';
+import { SweepError, sweep } from '@hcsshim/engine/sweep';
 import { listContainers } from './control/container-record.ts';
 import { bootDirectory, stateDirectory } from './directories.ts';
 import { findProgram } from './engine-name.ts';
@@ -46,6 +46,11 @@ export async function diagnose(): Promise<{ findings: Finding[]; swept: string[]
   }
   // Listing removes the records of owners that are gone.
   await listContainers();
-  const swept = await sweep({ stateDirectory: stateDirectory() });
+  const swept = await sweep({ stateDirectory: stateDirectory() }).catch((error: unknown) => {
+    if (!(error instanceof SweepError)) throw error;
+    for (const { message } of error.errors as Error[])
+      findings.push({ ok: false, subject: 'state', detail: message });
+    return error.swept;
+  });
   return { findings, swept: swept.map(({ id }) => id) };
 }
