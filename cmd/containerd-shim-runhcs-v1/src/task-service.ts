@@ -4,6 +4,7 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { type Any, AnySchema, anyPack, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import { TtrpcError } from '@hcsshim/ttrpc';
 import { bundleFile } from './bundle.ts';
+import type { DeadTask } from './delete-response.ts';
 import type { EventPublisher } from './event-publisher.ts';
 import { TaskCreateSchema } from './generated/containerd/events/v1/task_events_pb.ts';
 import type {
@@ -52,6 +53,10 @@ export interface TaskServiceOptions {
   onShutdown: (now: boolean) => void;
 }
 
+export interface DeletedTask extends DeadTask {
+  id: string;
+}
+
 type Empty = Record<string, never>;
 
 /**
@@ -62,6 +67,7 @@ export class TaskService {
   readonly #options: TaskServiceOptions;
   /** Undefined while the container is being made. */
   readonly #tasks = new Map<string, Task | undefined>();
+  #lastDeleted: DeletedTask | undefined;
 
   constructor(options: TaskServiceOptions) {
     this.#options = options;
@@ -70,6 +76,11 @@ export class TaskService {
   /** True when there is no task, nor one in the making. */
   get isEmpty(): boolean {
     return this.#tasks.size === 0;
+  }
+
+  /** The task that containerd deleted last. */
+  get lastDeleted(): DeletedTask | undefined {
+    return this.#lastDeleted;
   }
 
   async create(
@@ -125,13 +136,15 @@ export class TaskService {
   }
 
   async delete({ id, execId }: DeleteRequest): Promise<MessageInitShape<typeof DeleteResponseSchema>> {
-    const process = await rejectsWithTaskError(this.#task(id).delete(execId));
-    if (execId === '') this.#tasks.delete(id);
-    return {
-      pid: process.pid,
-      exitStatus: process.exitCode,
-      exitedAt: timestampFromDate(process.exitedAt ?? new Date()),
-    };
+    const task = this.#task(id);
+    const process = await rejectsWithTaskError(task.delete(execId));
+    const { pid, exitCode: exitStatus, exitedAt = new Date() } = process;
+    // Of two deletes at once the first may have made room for a new task already.
+    if (execId === '' && this.#tasks.get(id) === task) {
+      this.#tasks.delete(id);
+      this.#lastDeleted = { id, pid, exitStatus, exitedAt };
+    }
+    return { pid, exitStatus, exitedAt: timestampFromDate(exitedAt) };
   }
 
   async pids(

@@ -79,3 +79,13 @@ test('a delete does not wait for a containerd that takes no events', async (t) =
   await deleting;
   assert.equal(delivered, false);
 });
+
+test('two deletes at once are one', async (t) => {
+  const { task, container, events, sink } = await makeStage(t);
+  await task.kill('', 9, { all: false });
+  const [first, second] = await Promise.all([task.delete(''), task.delete('')]);
+  assert.equal(first, second);
+  await events.drained();
+  assert.deepEqual(container.calls, ['delete']);
+  assert.deepEqual(sink.topics, ['/tasks/exit', '/tasks/delete']);
+});

@@ -58,6 +58,7 @@ export class Task implements ProcessObserver {
   readonly #execs = new Map<string, { process: TaskProcess; spec: OciProcess }>();
   #paused = false;
   #released: Promise<void> | undefined;
+  #deleted: Promise<void> | undefined;
 
   constructor({ id, bundle, container, streams, events, log, releaseTimeout = 30_000 }: TaskOptions) {
     this.id = id;
@@ -119,20 +120,17 @@ export class Task implements ProcessObserver {
     void this.#events.publish(TaskExecAddedSchema, { containerId: this.id, execId });
   }
 
-  /** Forgets a process that has ended, or never started. For the first process, all of the task. */
+  /** Forgets a process that has ended, or never started. The first process: all of the task, and twice is as once. */
   async delete(execId: string): Promise<TaskProcess> {
     const process = this.process(execId);
     process.requireDeletable();
-    if (execId === '') await this.#awaitRelease();
+    if (process === this.init) {
+      this.#deleted ??= this.#awaitRelease().then(() => this.#announceDeletion(process));
+      await this.#deleted;
+      return process;
+    }
     this.#execs.delete(execId);
-    const published = this.#events.publish(TaskDeleteSchema, {
-      containerId: this.id,
-      id: execId,
-      pid: process.pid,
-      exitStatus: process.exitCode,
-      exitedAt: timestampFromDate(process.exitedAt ?? new Date()),
-    });
-    await Promise.race([published, sleep(eventPatience, undefined, { ref: false })]);
+    await this.#announceDeletion(process);
     return process;
   }
 
@@ -278,6 +276,17 @@ export class Task implements ProcessObserver {
     if (this.init.state === 'exited') return;
     this.#log.warning('container lost', { task: this.id, reason });
     this.init.forceExit(exitCodeOfKilled);
+  }
+
+  async #announceDeletion(process: TaskProcess): Promise<void> {
+    const published = this.#events.publish(TaskDeleteSchema, {
+      containerId: this.id,
+      id: process.execId,
+      pid: process.pid,
+      exitStatus: process.exitCode,
+      exitedAt: timestampFromDate(process.exitedAt ?? new Date()),
+    });
+    await Promise.race([published, sleep(eventPatience, undefined, { ref: false })]);
   }
 
   async #awaitRelease(): Promise<void> {
