@@ -5,6 +5,7 @@ import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { create, fromBinary, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { HcsError } from '@hcsshim/schema';
@@ -31,11 +32,19 @@ class Stage {
   readonly sink: EventSink;
   readonly client: Client<typeof Task>;
   readonly connection: TtrpcConnection;
+  readonly service: TaskService;
 
-  private constructor(sink: EventSink, connection: TtrpcConnection) {
+  private constructor(sink: EventSink, events: EventPublisher, path: string) {
     this.sink = sink;
-    this.connection = connection;
-    this.client = createClient(Task, connection);
+    this.connection = new TtrpcConnection(createConnection(path));
+    this.client = createClient(Task, this.connection);
+    this.service = new TaskService({
+      host: this.host,
+      events,
+      log,
+      startOptions: Promise.resolve(undefined),
+      onShutdown: (now) => this.shutdowns.push(now),
+    });
   }
 
   static async make(t: TestContext): Promise<Stage> {
@@ -47,15 +56,8 @@ class Stage {
     const directory = mkdtempSync(join(tmpdir(), 'shim-service-'));
     const path = join(directory, 'shim.sock');
     await new Promise<void>((resolve) => listener.listen(path, resolve));
-    const stage = new Stage(sink, new TtrpcConnection(createConnection(path)));
-    const service = new TaskService({
-      host: stage.host,
-      events,
-      log,
-      startOptions: Promise.resolve(undefined),
-      onShutdown: (now) => stage.shutdowns.push(now),
-    });
-    server.register(Task, service);
+    const stage = new Stage(sink, events, path);
+    server.register(Task, stage.service);
     writeFileSync(
       join(stage.bundle, 'config.json'),
       JSON.stringify({
@@ -237,6 +239,44 @@ test('a create whose connection is lost is given up', async (t) => {
   await assert.rejects(creating);
   await aborted.promise;
   assert.equal(stage.host.containers.length, 0);
+});
+
+test('a shim that goes away gives up what it is making, and makes nothing new', async (t) => {
+  const stage = await Stage.make(t);
+  const reached = Promise.withResolvers<void>();
+  let cleared = false;
+  stage.host.onCreate = async (signal) => {
+    reached.resolve();
+    await new Promise((resolve) => signal?.addEventListener('abort', resolve));
+    await sleep(5);
+    cleared = true;
+    signal?.throwIfAborted();
+  };
+  const refused = { code: 'Unavailable', message: /Cannot create task "x": the shim is ending/ };
+  const creating = assert.rejects(stage.create(), refused);
+  await reached.promise;
+  await stage.service.abandonTasks();
+  assert.equal(cleared, true, 'what was made is undone before the shim goes');
+  await creating;
+  await assert.rejects(stage.create(), refused);
+  assert.equal(stage.service.isEmpty, true);
+});
+
+test('a container that was made when the shim went away goes too', async (t) => {
+  const stage = await Stage.make(t);
+  const reached = Promise.withResolvers<void>();
+  const made = Promise.withResolvers<void>();
+  stage.host.onCreate = () => {
+    reached.resolve();
+    return made.promise;
+  };
+  const creating = stage.create().catch(() => {});
+  await reached.promise;
+  const abandoning = stage.service.abandonTasks();
+  made.resolve();
+  await abandoning;
+  await creating;
+  assert.deepEqual(stage.container.calls, ['delete']);
 });
 
 test('a start that fails leaves a stopped process with exit code 1', async (t) => {

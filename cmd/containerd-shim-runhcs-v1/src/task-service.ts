@@ -67,6 +67,9 @@ export class TaskService {
   readonly #options: TaskServiceOptions;
   /** Undefined while the container is being made. */
   readonly #tasks = new Map<string, Task | undefined>();
+  readonly #creations = new Set<Promise<Task>>();
+  /** Aborts once the shim is going away. */
+  readonly #abandoning = new AbortController();
   #lastDeleted: DeletedTask | undefined;
 
   constructor(options: TaskServiceOptions) {
@@ -89,6 +92,7 @@ export class TaskService {
   ): Promise<MessageInitShape<typeof CreateTaskResponseSchema>> {
     const { id } = request;
     if (id === '') throw new TtrpcError('InvalidArgument', 'Cannot create a task: its id is empty');
+    if (this.#abandoning.signal.aborted) throw shimEnds(id);
     if (this.#tasks.has(id)) {
       throw new TtrpcError('AlreadyExists', `Cannot create task "${id}": it exists already`);
     }
@@ -96,8 +100,12 @@ export class TaskService {
       throw new TtrpcError('Unimplemented', `Cannot create task "${id}": checkpoints are not supported`);
     }
     this.#tasks.set(id, undefined);
+    const { signal: abandoned } = this.#abandoning;
+    const signal = options.signal ? AbortSignal.any([options.signal, abandoned]) : abandoned;
+    const creation = this.#createTask(request, signal);
+    this.#creations.add(creation);
     try {
-      const task = await this.#createTask(request, options);
+      const task = await creation;
       this.#tasks.set(id, task);
       void this.#options.events.publish(TaskCreateSchema, {
         containerId: id,
@@ -110,7 +118,9 @@ export class TaskService {
       return { pid: task.init.pid };
     } catch (error) {
       this.#tasks.delete(id);
-      throw taskError(error);
+      throw abandoned.aborted ? shimEnds(id, error) : taskError(error);
+    } finally {
+      this.#creations.delete(creation);
     }
   }
 
@@ -250,12 +260,20 @@ export class TaskService {
     return {};
   }
 
-  /** Ends all tasks at once. */
+  /** Ends all tasks at once, also those in the making. There are no new ones from here on. */
   async abandonTasks(): Promise<void> {
-    await Promise.all([...this.#tasks.values()].map((task) => task?.abandon()));
+    this.#abandoning.abort();
+    const ends = [...this.#tasks.values()].map((task) => task?.abandon());
+    const undone = [...this.#creations].map((creation) =>
+      creation.then(
+        (task) => task.abandon(),
+        () => {},
+      ),
+    );
+    await Promise.all([...ends, ...undone]);
   }
 
-  async #createTask(request: CreateTaskRequest, options: CallOptions): Promise<Task> {
+  async #createTask(request: CreateTaskRequest, signal: AbortSignal): Promise<Task> {
     const { id, bundle } = request;
     const { host, events, log, startOptions } = this.#options;
     using undo = new DisposableStack();
@@ -263,6 +281,7 @@ export class TaskService {
     const runtimeOptions = await parseRuntimeOptions(request.options ?? (await startOptions));
     if (runtimeOptions.logLevel) log.level = runtimeOptions.logLevel;
     const spec = withDefaults(await readSpec(bundle), runtimeOptions);
+    signal.throwIfAborted();
     const container = await host.create(
       {
         id,
@@ -270,7 +289,7 @@ export class TaskService {
         spec: spec.process ? { ...spec, process: { ...spec.process, terminal: request.terminal } } : spec,
         rootfs: request.rootfs.map(({ type, source, options }) => ({ type, source, options })),
       },
-      options,
+      { signal },
     );
     await writeFile(join(bundle, bundleFile.initPid), String(container.pid)).catch((error) =>
       log.warning('pid file not written', { error: error.message }),
@@ -313,6 +332,10 @@ function statusOf(task: Task, process: TaskProcess): Status {
 /** containerd's typeurl package knows its own messages by their bare names. */
 function packForContainerd({ typeUrl, value }: Any): Any {
   return create(AnySchema, { typeUrl: typeUrl.slice(typeUrl.lastIndexOf('/') + 1), value });
+}
+
+function shimEnds(id: string, cause?: unknown): TtrpcError {
+  return new TtrpcError('Unavailable', `Cannot create task "${id}": the shim is ending`, { cause });
 }
 
 async function rejectsWithTaskError<T>(work: Promise<T>): Promise<T> {
