@@ -1,5 +1,5 @@
-import { join } from 'node:path';
-import type { EngineName, GuestProcess, OwnedContainer, Platform } from 'hcsshim';
+import { resolve } from 'node:path';
+import type { ContainerOptions, EngineName, GuestProcess, OwnedContainer, Platform } from 'hcsshim';
 import type {
   CallOptions,
   ContainerRequest,
@@ -21,7 +21,7 @@ export class PlatformHost implements TaskHost {
 
   async create(request: ContainerRequest, options: CallOptions): Promise<HostedContainer> {
     const { HcsError } = await import('hcsshim');
-    const { annotations = {}, root } = request.spec;
+    const { annotations = {} } = request.spec;
     if (annotations[containerTypeAnnotation] === 'container') {
       throw new HcsError({
         action: `Cannot create container "${request.id}"`,
@@ -33,9 +33,7 @@ export class PlatformHost implements TaskHost {
     const container = await platform.createContainer({
       id: request.id,
       spec: request.spec,
-      ...(request.rootfs.length > 0
-        ? { rootMounts: request.rootfs }
-        : { image: join(request.bundle, root?.path ?? 'rootfs') }),
+      ...containerRoot(request),
       ...options,
     });
     return new PlatformContainer(container);
@@ -54,6 +52,16 @@ export class PlatformHost implements TaskHost {
     this.#platforms.set(engine, platform);
     return platform;
   }
+}
+
+/** Where the root comes from, in the words of the SDK. The spec's path is relative to the bundle, or absolute. */
+export function containerRoot({
+  bundle,
+  rootfs,
+  spec,
+}: ContainerRequest): Pick<ContainerOptions, 'rootMounts' | 'image'> {
+  if (rootfs.length > 0) return { rootMounts: rootfs };
+  return { image: resolve(bundle, spec.root?.path ?? 'rootfs') };
 }
 
 class PlatformContainer implements HostedContainer {
