@@ -5,6 +5,7 @@ import { access, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { HcsError, phase } from '@hcsshim/hcs';
+import { diesWithOwner } from '../dies-with-owner.ts';
 import { probeExitCode, probeExitPort, probeFirmware } from './probe-program.ts';
 import type { QemuProgram } from './qemu-program.ts';
 import { rememberFact } from './remembered-fact.ts';
@@ -101,7 +102,7 @@ export async function probeAccelerator(
     const firmware = join(directory, 'firmware');
     await writeFile(firmware, probeFirmware());
     return await runProbe([
-      ...['--pdeathsig', 'KILL', '--', qemu.path],
+      qemu.path,
       ...['-nodefaults', '-no-user-config', '-display', 'none', '-machine', 'q35', '-m', '32'],
       ...['-accel', name, '-cpu', cpuModel, '-bios', firmware],
       ...['-device', `isa-debug-exit,iobase=0x${probeExitPort.toString(16)},iosize=1`],
@@ -111,9 +112,10 @@ export async function probeAccelerator(
   }
 }
 
-function runProbe(args: string[]): Promise<ProbeResult> {
+function runProbe(command: string[]): Promise<ProbeResult> {
+  const { program, args } = diesWithOwner(command);
   return new Promise((resolve) => {
-    execFile('setpriv', args, { timeout: probeTimeout, killSignal: 'SIGKILL' }, (error, _stdout, stderr) => {
+    execFile(program, args, { timeout: probeTimeout, killSignal: 'SIGKILL' }, (error, _stdout, stderr) => {
       if (error?.killed) {
         resolve({ problem: `the guest got nowhere within ${probeTimeout / 1000} s`, hangs: true });
       } else if (error?.code === probeExitCode) {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex, Readable } from 'node:stream';
 import { HcsError, type SystemExit } from '@hcsshim/hcs';
+import { diesWithOwner } from '../dies-with-owner.ts';
 import { BootstrapChannel } from './bootstrap-channel.ts';
 import { BoundedText } from './bounded-text.ts';
 import { InheritedFd } from './command-line.ts';
@@ -162,7 +163,8 @@ async function spawnQemu({
   memoryFd,
   stateFd,
 }: VirtualMachineOptions): Promise<ChildProcess> {
-  const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', program, ...args], {
+  const command = diesWithOwner([program, ...args]);
+  const child = spawn(command.program, command.args, {
     stdio: [
       'ignore',
       'ignore',

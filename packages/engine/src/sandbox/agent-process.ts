@@ -3,16 +3,17 @@ import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HcsError, type SystemExit } from '@hcsshim/hcs';
+import { diesWithOwner } from '../dies-with-owner.ts';
 import { childrenOf } from '../process-identity.ts';
 
 /**
- * New mount, PID, UTS, IPC and network namespaces. Both programs are of util-linux; setpriv becomes unshare,
- * which stays as the agent's parent: a PID namespace begins with a child. The kernel ends all of it with the
- * owner, whatever way the owner ends.
+ * New mount, PID, UTS, IPC and network namespaces. unshare (of util-linux) stays as the agent's parent: a PID
+ * namespace begins with a child. The kernel ends all of it with the owner, whatever way the owner ends. The child
+ * asks for that itself; in case its parent had gone before, it then looks whether the owner still takes output.
  */
 const namespaceCommand = [
-  ...['setpriv', '--pdeathsig', 'KILL', '--'],
   ...['unshare', '-m', '-p', '-u', '-i', '-n', '--fork', '--kill-child=KILL', '--mount-proc', '--'],
+  ...['sh', '-c', 'echo && exec "$@"', 'sh'],
 ];
 
 /** unshare of util-linux 2.38 fails with this where it should end by the signal that killed its child. */
@@ -40,15 +41,15 @@ export class AgentProcess {
   }
 
   static async spawn(agentCommand: readonly string[], action: string): Promise<AgentProcess> {
-    const [command, ...args] = [...namespaceCommand, ...agentCommand] as [string, ...string[]];
+    const { program, args } = diesWithOwner([...namespaceCommand, ...agentCommand]);
     // Detached, so that Ctrl-C at a terminal reaches the owner, who may then end things in order.
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: '/', detached: true });
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd: '/', detached: true });
     try {
       await once(child, 'spawn');
     } catch (error) {
       throw new HcsError({
         action,
-        problem: `"${command}" of util-linux does not start, install it`,
+        problem: `"${program}" of util-linux does not start, install it`,
         code: 'ERROR_FILE_NOT_FOUND',
         cause: error,
       });
