@@ -1,13 +1,12 @@
 import { unlinkSync } from 'node:fs';
 import { createConnection } from 'node:net';
+import { defaultStateDirectory as stateDirectory } from '@hcsshim/engine/default-state-directory';
 
 /** `sun_path` of Linux holds 108 bytes, one of them for the end. */
 const longestPath = 107;
 
 /** Where the shim keeps its sockets and where compute systems are registered: `$HCSSHIM_STATE`. */
-export function stateDirectory(environment: NodeJS.ProcessEnv = process.env): string {
-  return environment.HCSSHIM_STATE || '/run/hcsshim';
-}
+export { stateDirectory };
 
 /**
  * The socket of a shim: short, the same for the same container (or pod) of the same containerd, so that a

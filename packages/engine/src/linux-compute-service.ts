@@ -16,7 +16,7 @@ import { withUndo } from './with-undo.ts';
 export interface LinuxComputeServiceOptions {
   /** What runs the systems that this process creates. Those of others are opened whatever runs them. */
   monitor: MonitorKind;
-  /** @default $HCSSHIM_STATE, else /run/hcsshim for root and $XDG_RUNTIME_DIR/hcsshim for others */
+  /** @default defaultStateDirectory() */
   stateDirectory?: string;
   /** Told, in a sentence, of what went wrong where no caller can be told. @default dropped */
   log?: (message: string) => void;

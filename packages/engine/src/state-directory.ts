@@ -3,6 +3,8 @@ import { access, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs
 import { join } from 'node:path';
 import { HcsError } from '@hcsshim/hcs';
 import type { ComputeSystemDocument, SystemState } from '@hcsshim/schema';
+import { defaultStateDirectory } from './default-state-directory.ts';
+import { checkStateDirectory, makePrivateState } from './private-state.ts';
 import { type HostProcess, mayBeRunning, type ProcessIdentity, thisProcess } from './process-identity.ts';
 
 /** What `state.json` holds: all that another process must know to show a system, or to clear up after it. */
@@ -72,8 +74,7 @@ export class StateDirectory {
     draft: Omit<SystemRecord, 'runtimeId'>,
     document: ComputeSystemDocument,
   ): Promise<{ directory: string; record: SystemRecord }> {
-    for (const path of [this.systems, join(this.root, 'm'), join(this.root, 'c')])
-      await this.#makeDirectory(path);
+    await makePrivateState(this.root, ['systems', 'm', 'c']);
     const directory = this.#hidden('new');
     await mkdir(directory, { mode: 0o700 });
     try {
@@ -110,6 +111,7 @@ export class StateDirectory {
    * is damaged or another version's.
    */
   async read(id: string): Promise<SystemRecord | undefined> {
+    await checkStateDirectory(this.root);
     const directory = this.systemDirectory(id);
     // A system's directory appears with its record in it: one without may have gone, and come, between two looks.
     for (let look = 0; look < 2; look++) {
@@ -131,6 +133,7 @@ export class StateDirectory {
         onUnreadable(error);
         return undefined;
       });
+    await checkStateDirectory(this.root);
     const names = (await entries(this.systems)).filter((name) => !name.startsWith('.'));
     const records = await Promise.all(names.map(readOrTell));
     return records.filter((record) => record !== undefined);
@@ -176,17 +179,6 @@ export class StateDirectory {
     }
   }
 
-  async #makeDirectory(path: string): Promise<void> {
-    await mkdir(path, { recursive: true, mode: 0o700 }).catch((cause: NodeJS.ErrnoException) => {
-      throw new HcsError({
-        action: `Cannot keep the state of compute systems in "${this.root}"`,
-        problem: `it cannot be written (${cause.code}), set HCSSHIM_STATE to a directory of yours`,
-        code: 'E_ACCESSDENIED',
-        cause,
-      });
-    });
-  }
-
   #hidden(purpose: 'new' | 'old'): string {
     const { pid, startTime } = thisProcess();
     return join(this.systems, `.${purpose}-${pid}-${startTime}-${randomUUID().slice(0, 8)}`);
@@ -196,18 +188,6 @@ export class StateDirectory {
 /** True when the process that owned the system is gone, so that nobody looks after what it left. */
 export function isAbandoned(record: SystemRecord): boolean {
   return !mayBeRunning(record.owner);
-}
-
-/**
- * `$HCSSHIM_STATE`; else `/run/hcsshim` for root, `$XDG_RUNTIME_DIR/hcsshim` for others, and where that is
- * not set, `/run/user/<uid>/hcsshim`.
- */
-export function defaultStateDirectory(): string {
-  const { HCSSHIM_STATE: asked, XDG_RUNTIME_DIR: runtime } = process.env;
-  if (asked) return asked;
-  const uid = process.getuid?.();
-  if (uid === 0) return '/run/hcsshim';
-  return join(runtime || `/run/user/${uid}`, 'hcsshim');
 }
 
 function shortName(runtimeId: string): string {

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { link, readFile, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { checkStateDirectory } from './private-state.ts';
 import { type HostProcess, isRunning, mayBeRunning, signalProcess, thisProcess } from './process-identity.ts';
 import { isAbandoned, StateDirectory, type SystemRecord } from './state-directory.ts';
 import { cgroupName, SystemCgroup } from './system-cgroup.ts';
@@ -50,6 +51,7 @@ export class SweepError extends AggregateError {
  */
 export async function sweep(options: SweepOptions = {}): Promise<SweptSystem[]> {
   const state = new StateDirectory(options.stateDirectory);
+  await checkStateDirectory(state.root);
   const failures: Error[] = [];
   const fail = (error: Error): void => void failures.push(error);
   const records = options.ids

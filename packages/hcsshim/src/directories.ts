@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 const isRoot = process.getuid?.() === 0;
@@ -12,12 +12,7 @@ export function cacheDirectory(): string {
 }
 
 /** Where running systems are found by other processes: `$HCSSHIM_STATE`. */
-export function stateDirectory(): string {
-  if (process.env.HCSSHIM_STATE) return process.env.HCSSHIM_STATE;
-  if (isRoot) return '/run/hcsshim';
-  const runtime = process.env.XDG_RUNTIME_DIR;
-  return runtime ? join(runtime, 'hcsshim') : join(tmpdir(), `hcsshim-${process.getuid?.() ?? 'user'}`);
-}
+export { defaultStateDirectory as stateDirectory } from '@hcsshim/engine/default-state-directory';
 
 /** Where the boot files are: `$HCSSHIM_BOOT`, or the first of `candidates` that has a kernel. */
 export function bootDirectory(candidates: readonly string[] = []): string {
