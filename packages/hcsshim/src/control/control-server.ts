@@ -1,29 +1,44 @@
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, rename, writeFile } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
-import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { thisProcess } from '@hcsshim/engine/private-state';
+import { HcsError } from '@hcsshim/hcs';
 import type { OwnedContainer } from '../owned-container.ts';
-import { type ContainerRecord, containerPaths } from './container-record.ts';
+import {
+  type ContainerPaths,
+  type ContainerRecord,
+  containerPaths,
+  makeContainerDirectory,
+  readOrRemove,
+  removeContainerDirectory,
+  type StoredRecord,
+} from './container-record.ts';
 import { Channel, encodeFrame, encodeMessage, parseMessage, readFrames } from './frame.ts';
 import { parseRequest, type Request } from './request.ts';
 
 /** How long answers may take to be given when the container has ended. In milliseconds. */
 const answerTimeout = 1_000;
+/** How long an owner that ends may take to give its name free. In milliseconds. */
+const publishTimeout = 10_000;
+const publishInterval = 20;
+
+/** What other processes may do with a container. */
+export type ControlledContainer = Pick<OwnedContainer, 'exec' | 'stop'>;
 
 /**
  * Makes a container known to other processes of the same user, and does for them what they ask: `hcsshim ps`
  * finds it, `hcsshim exec` and `hcsshim stop` reach it. Disposing withdraws it.
  */
 export class ControlServer implements AsyncDisposable {
-  readonly #container: OwnedContainer;
-  readonly #directory: string;
+  readonly #container: ControlledContainer;
+  #paths: ContainerPaths;
   readonly #server: Server;
   readonly #connections = new Map<Socket, Promise<void>>();
 
-  private constructor(container: OwnedContainer, directory: string) {
+  private constructor(container: ControlledContainer, paths: ContainerPaths) {
     this.#container = container;
-    this.#directory = directory;
+    this.#paths = paths;
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
       socket.on('error', () => socket.destroy());
       socket.once('close', () => this.#connections.delete(socket));
@@ -33,23 +48,47 @@ export class ControlServer implements AsyncDisposable {
     this.#server.unref();
   }
 
-  static async listen(container: OwnedContainer, record: ContainerRecord): Promise<ControlServer> {
-    const paths = containerPaths(record.id);
-    const directory = dirname(paths.record);
-    await rm(directory, { recursive: true, force: true });
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    const server = new ControlServer(container, directory);
+  static async listen(container: ControlledContainer, record: ContainerRecord): Promise<ControlServer> {
+    const draft = await makeContainerDirectory();
+    const server = new ControlServer(container, draft);
     try {
+      const stored: StoredRecord = { ...record, process: thisProcess() };
+      await writeFile(draft.record, JSON.stringify(stored), { mode: 0o600 });
       const { promise, resolve, reject } = Promise.withResolvers<void>();
       server.#server.once('error', reject);
-      server.#server.listen(paths.socket, resolve);
+      server.#server.listen(draft.socket, resolve);
       await promise;
-      await writeFile(paths.record, JSON.stringify(record), { mode: 0o600 });
+      await chmod(draft.socket, 0o600);
+      await server.#publish(record.id);
     } catch (error) {
       await server[Symbol.asyncDispose]();
       throw error;
     }
     return server;
+  }
+
+  /** Gives the directory the container's name, in the place of what a dead owner left there. */
+  async #publish(id: string): Promise<void> {
+    const paths = containerPaths(id);
+    const deadline = Date.now() + publishTimeout;
+    for (;;) {
+      try {
+        await rename(this.#paths.directory, paths.directory);
+        this.#paths = paths;
+        return;
+      } catch (error) {
+        if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      }
+      const other = await readOrRemove(paths);
+      if (other || Date.now() > deadline) {
+        throw new HcsError({
+          action: `Cannot make container "${id}" known`,
+          problem: `${other ? `process ${other.owner}` : 'another process'} owns a container with this id, choose another`,
+          code: 'HCS_E_SYSTEM_ALREADY_EXISTS',
+        });
+      }
+      await sleep(publishInterval);
+    }
   }
 
   async #serve(socket: Socket): Promise<void> {
@@ -108,6 +147,8 @@ export class ControlServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // First, as whoever finds the name may count on being answered.
+    await removeContainerDirectory(this.#paths);
     this.#server.close();
     // Whoever stopped the container, or ran something in it, is waiting for the answer.
     await Promise.race([
@@ -115,7 +156,6 @@ export class ControlServer implements AsyncDisposable {
       sleep(answerTimeout, undefined, { ref: false }),
     ]);
     for (const socket of this.#connections.keys()) socket.destroySoon();
-    await rm(this.#directory, { recursive: true, force: true });
   }
 }
 
