@@ -1,3 +1,4 @@
+import { chmod } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { pipeline } from 'node:stream';
 import { HcsError } from '@hcsshim/hcs';
@@ -46,6 +47,7 @@ export class ControlServer implements AsyncDisposable {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     control.#server.once('error', reject).listen(path, resolve);
     await promise;
+    await chmod(path, 0o600);
     return control;
   }
 

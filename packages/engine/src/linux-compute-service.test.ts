@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import type { CallOptions, SystemExit } from '@hcsshim/hcs';
 import type { ComputeSystemDocument } from '@hcsshim/schema';
@@ -283,6 +283,16 @@ describe('a control socket', () => {
   }
 
   const request = (value: object): string => `${JSON.stringify(value)}\n`;
+
+  it('is for its user alone, and so are the directories around it', async () => {
+    await using system = await service.compute.create('x', document);
+    const modeOf = async (path: string): Promise<number> => (await stat(path)).mode & 0o777;
+    const socket = state.controlSocket(system.runtimeId);
+    assert.equal(await modeOf(socket), 0o600);
+    assert.equal(await modeOf(dirname(socket)), 0o700);
+    assert.equal(await modeOf(state.monitorDirectory(system.runtimeId)), 0o700);
+    await system.terminate();
+  });
 
   it('answers in any order, and mistakes in words', async () => {
     await using system = await service.compute.create('x', document);
