@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { containerRoot } from './platform-host.ts';
+import { Log, type LogLevel } from './log.ts';
+import { containerRoot, logReceivers } from './platform-host.ts';
 
 const request = { id: 'x', bundle: '/run/bundle', rootfs: [] };
 const mount = { type: 'bind', source: '/a', options: ['ro'] };
@@ -15,4 +19,39 @@ test("a root without mounts is the spec's, as seen from the bundle", () => {
   assert.deepEqual(rootOf('/srv/root'), { image: '/srv/root' });
   const mounted = { ...request, spec: { ociVersion: '1.0.2', root: { path: 'rootfs' } }, rootfs: [mount] };
   assert.deepEqual(containerRoot(mounted), { rootMounts: [mount] });
+});
+
+/** What the shim's log has at `level` of a sentence of the engine and a line of a guest. */
+function logged(level: LogLevel, guestLine: string): Record<string, unknown>[] {
+  const directory = mkdtempSync(join(tmpdir(), 'shim-platform-'));
+  const path = join(directory, 'log');
+  const fd = openSync(path, 'w');
+  try {
+    const { log, guestLog } = logReceivers(new Log(fd, {}, level));
+    log('KVM does not work here');
+    guestLog('x@vm', guestLine);
+    return readFileSync(path, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+  } finally {
+    closeSync(fd);
+    rmSync(directory, { recursive: true });
+  }
+}
+
+test("the engine's sentences are in the log, with debug also the guests' lines", () => {
+  const [sentence, ...rest] = logged('info', '{"msg":"hello"}');
+  assert.equal(sentence?.msg, 'KVM does not work here');
+  assert.equal(sentence?.level, 'info');
+  assert.deepEqual(rest, []);
+  const line = logged('debug', '{"msg":"hello"}')[1];
+  assert.equal(line?.level, 'debug');
+  assert.equal(line?.vm, 'x@vm');
+  assert.equal(line?.line, '{"msg":"hello"}');
+});
+
+test('a long line of a guest is cut to 4 KiB, between two characters', () => {
+  const line = logged('debug', `a${'é'.repeat(3000)}`)[1];
+  assert.equal(line?.line, `a${'é'.repeat(2047)}`);
 });

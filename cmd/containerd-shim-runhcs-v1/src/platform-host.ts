@@ -1,5 +1,13 @@
 import { resolve } from 'node:path';
-import type { ContainerOptions, EngineName, GuestProcess, OwnedContainer, Platform } from 'hcsshim';
+import type {
+  ContainerOptions,
+  EngineName,
+  GuestProcess,
+  OwnedContainer,
+  Platform,
+  PlatformOptions,
+} from 'hcsshim';
+import type { Log } from './log.ts';
 import type {
   CallOptions,
   ContainerRequest,
@@ -12,12 +20,20 @@ import type {
 const engineAnnotation = 'io.hcsshim.engine';
 const containerTypeAnnotation = 'io.kubernetes.cri.container-type';
 
+/** A guest must not fill the log of its host. In bytes. */
+const longestGuestLine = 4096;
+
 /**
  * Containers by the SDK, each in a VM of its own. The SDK is loaded with the first container: a shim that has
  * none stays small, and answers sooner.
  */
 export class PlatformHost implements TaskHost {
   readonly #platforms = new Map<EngineName, Platform>();
+  readonly #log: Log;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
 
   async create(request: ContainerRequest, options: CallOptions): Promise<HostedContainer> {
     const { HcsError } = await import('hcsshim');
@@ -48,10 +64,23 @@ export class PlatformHost implements TaskHost {
     const engine = annotation === undefined ? defaultEngine() : parseEngineName(annotation);
     const open = this.#platforms.get(engine);
     if (open) return open;
-    const platform = await openPlatform({ engine });
+    const platform = await openPlatform({ engine, ...logReceivers(this.#log) });
     this.#platforms.set(engine, platform);
     return platform;
   }
+}
+
+/** What the platform and its guests say, as lines of the shim's log. */
+export function logReceivers(log: Log): Required<Pick<PlatformOptions, 'log' | 'guestLog'>> {
+  return {
+    log: (sentence) => log.info(sentence),
+    guestLog: (vm, line) => log.debug('guest', { vm, line: cut(line, longestGuestLine) }),
+  };
+}
+
+/** The beginning of a text, at most so many bytes of UTF-8. */
+function cut(text: string, bytes: number): string {
+  return text.slice(0, new TextEncoder().encodeInto(text, new Uint8Array(bytes)).read);
 }
 
 /** Where the root comes from, in the words of the SDK. The spec's path is relative to the bundle, or absolute. */

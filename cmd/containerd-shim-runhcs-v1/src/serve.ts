@@ -41,7 +41,7 @@ export async function serve(command: CommandLine): Promise<void> {
     namespace: command.namespace,
     log,
   });
-  const host = new PlatformHost();
+  const host = new PlatformHost(log);
   const server = new TtrpcServer();
   const service = new TaskService({ host, events, log, startOptions, onShutdown: (now) => stop(now) });
   server.register(Task, service);
