@@ -284,7 +284,7 @@ export function taskSuite(engine: 'qemu' | 'sandbox'): void {
       for (const pid of await readdir('/proc')) {
         if (!/^\d+$/.test(pid)) continue;
         const args = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
-        if (args.includes('serve') && args.includes(id) && args.some((arg) => arg.includes('shim')))
+        if (args.includes('start') && args.includes(id) && args.some((arg) => /shim\.cjs|main\.ts/.test(arg)))
           return Number(pid);
       }
       throw new Error(`Cannot find the shim of "${id}"`);

@@ -11,6 +11,8 @@ export const bundleFile = {
   /** Process id of the container, for `delete` after the shim has died. */
   initPid: 'init.pid',
   shimPid: 'shim.pid',
+  /** What `delete` answers; left by a shim that ended well, read by the launcher in `bin/`. */
+  deleteResponse: 'delete.response',
 } as const;
 
 /** How CRI says which container a pod's shim already serves. */
@@ -69,7 +71,7 @@ export function shimGroup(id: string, annotations: Record<string, string>): Shim
 }
 
 /** Writes a file of the bundle in one step: a reader sees all of it or none. */
-export function writeBundleFile(bundle: string, name: string, content: string): void {
+export function writeBundleFile(bundle: string, name: string, content: string | Uint8Array): void {
   const draft = join(bundle, `.${name}`);
   writeFileSync(draft, content, { mode: 0o600 });
   renameSync(draft, join(bundle, name));

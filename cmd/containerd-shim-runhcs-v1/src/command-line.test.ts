@@ -13,7 +13,6 @@ test('the arguments of containerd 1.6 are understood', () => {
     id: 'x',
     bundle: '/bundle',
     debug: true,
-    socket: '',
   });
 });
 

@@ -1,5 +1,5 @@
-/** Verbs of containerd's runtime v2. `serve` is ours: the daemon that `start` leaves behind. */
-type Verb = 'start' | 'delete' | 'serve';
+/** Verbs of containerd's runtime v2. */
+type Verb = 'start' | 'delete';
 
 export interface CommandLine {
   verb: Verb;
@@ -13,8 +13,6 @@ export interface CommandLine {
   /** Directory of the container's bundle. @default the working directory */
   bundle: string;
   debug: boolean;
-  /** `serve` only: path of the socket that it inherits, to be removed at its end. */
-  socket: string;
 }
 
 /** What a user gave us that we cannot use. Reported with the usage text. */
@@ -33,7 +31,7 @@ export const usage = `Usage: containerd-shim-runhcs-v1 [flags] start|delete
   -version, -v            print the version and exit
 `;
 
-type Field = 'namespace' | 'address' | 'publishBinary' | 'id' | 'bundle' | 'socket';
+type Field = 'namespace' | 'address' | 'publishBinary' | 'id' | 'bundle';
 
 const flags: Record<string, Field> = {
   namespace: 'namespace',
@@ -41,7 +39,6 @@ const flags: Record<string, Field> = {
   'publish-binary': 'publishBinary',
   id: 'id',
   bundle: 'bundle',
-  socket: 'socket',
 };
 
 const required: [flag: string, field: Field][] = [
@@ -84,7 +81,7 @@ export function parseCommandLine(
   }
 
   const [verb, ...rest] = words;
-  if (verb !== 'start' && verb !== 'delete' && verb !== 'serve') {
+  if (verb !== 'start' && verb !== 'delete') {
     const problem = verb === undefined ? 'no verb is given' : `verb "${verb}" is unknown`;
     throw new UsageError(`Cannot run the shim: ${problem}, it must be "start" or "delete"`);
   }
@@ -100,7 +97,6 @@ export function parseCommandLine(
     publishBinary: values.publishBinary ?? '',
     id: values.id ?? '',
     bundle: values.bundle || workingDirectory,
-    socket: values.socket ?? '',
   };
 }
 

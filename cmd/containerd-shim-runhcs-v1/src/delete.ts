@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { bundleFile } from './bundle.ts';
 import type { CommandLine } from './command-line.ts';
@@ -37,12 +37,25 @@ function systemId(id: string): string {
   return `${id}@vm`;
 }
 
-/** The engine's code is loaded only when the system that it would sweep is still registered. */
+/** True when the system of a container has an owner, or had one that died. */
+export function isSystemRegistered(id: string): boolean {
+  return existsSync(join(stateDirectory(), 'systems', systemId(id)));
+}
+
+/** The engine's code is loaded only when the system is still registered, or one was left half made. */
 async function sweepSystem(id: string): Promise<void> {
   const state = stateDirectory();
-  if (!existsSync(join(state, 'systems', systemId(id)))) return;
+  if (!namesOfSystems(state).some((name) => name === systemId(id) || name.startsWith('.'))) return;
   const { sweep } = await import('@hcsshim/engine/sweep');
   await sweep({ ids: [systemId(id)], stateDirectory: state });
+}
+
+function namesOfSystems(state: string): string[] {
+  try {
+    return readdirSync(join(state, 'systems'));
+  } catch {
+    return [];
+  }
 }
 
 function readSocketPath(command: CommandLine): string {

@@ -1,6 +1,6 @@
 /**
- * containerd's runtime v2 shim. `start` and `delete` are run by containerd for each container and load only
- * what Node has built in; the daemon's half comes with `serve`.
+ * containerd's runtime v2 shim. `delete`, and `start` until it has printed the shim's address, load only what
+ * Node has built in: containerd waits for them.
  */
 import { writeSync } from 'node:fs';
 import { type CommandLine, parseCommandLine, UsageError, usage } from './command-line.ts';
@@ -21,17 +21,15 @@ async function run(): Promise<void> {
 
 const verbs: Record<CommandLine['verb'], (command: CommandLine) => Promise<void>> = {
   async start(command) {
-    const { start, printAddress } = await import('./start.ts');
-    printAddress(await start(command));
-    process.exit(0);
+    const { openShim } = await import('./open-shim.ts');
+    const socket = await openShim(command);
+    if (!socket) return;
+    const { serve } = await import('./serve.ts');
+    await serve(command, socket);
   },
   async delete(command) {
     const { deleteShim, printResponse } = await import('./delete.ts');
     printResponse(await deleteShim(command, (message) => writeSync(2, `${message}\n`)));
-  },
-  async serve(command) {
-    const { serve } = await import('./serve.ts');
-    await serve(command);
   },
 };
 

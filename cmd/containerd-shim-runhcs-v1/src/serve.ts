@@ -1,32 +1,32 @@
 import { subscribe } from 'node:diagnostics_channel';
 import { constants, openSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { TtrpcServer } from '@hcsshim/ttrpc';
-import { bundleFile } from './bundle.ts';
+import { bundleFile, writeBundleFile } from './bundle.ts';
 import type { CommandLine } from './command-line.ts';
+import { isSystemRegistered } from './delete.ts';
+import { encodeDeleteResponse } from './delete-response.ts';
 import { EventPublisher } from './event-publisher.ts';
 import { Task } from './generated/containerd/task/v2/task_pb.ts';
 import { IdleWatch } from './idle-watch.ts';
 import { describeError, Log } from './log.ts';
+import type { ShimSocket } from './open-shim.ts';
 import { PlatformHost } from './platform-host.ts';
 import { collectWhenQuiet } from './quiet-collection.ts';
 import { readOptionsStream } from './runtime-options.ts';
 import { removeSocket } from './shim-socket.ts';
 import { TaskService } from './task-service.ts';
 
-/** Where `start` put the listening socket. */
-const socketFd = 3;
 const errorFd = 2;
 /** How long answers and events may take to leave before the shim ends without them. In milliseconds. */
 const farewellTimeout = 30_000;
 /** containerd has written the options long before the shim runs. In milliseconds. */
 const optionsTimeout = 5_000;
 
-/** The daemon: serves the tasks of a container, or of a pod, until containerd asks for its end. */
-export async function serve(command: CommandLine): Promise<void> {
+/** The second half of `start`: serves the tasks of a container, or of a pod, until containerd asks for its end. */
+export async function serve(command: CommandLine, socket: ShimSocket): Promise<void> {
   // Was for this process, not for those it starts.
   delete process.env.MALLOC_MMAP_THRESHOLD_;
   collectWhenQuiet();
@@ -52,13 +52,15 @@ export async function serve(command: CommandLine): Promise<void> {
     if (stopping) return;
     stopping = true;
     // From here on a new shim for the same container may listen.
-    removeSocket(command.socket);
+    removeSocket(socket.path);
     void sayFarewell();
   };
   const sayFarewell = async (): Promise<void> => {
     setTimeout(() => process.exit(1), farewellTimeout).unref();
     await service.abandonTasks();
     await events.drained();
+    // Before the connections close: then containerd asks.
+    leaveDeleteResponse(command, service);
     await server.shutdown().catch((error) => log.warning('calls dropped', { error: describeError(error) }));
     await host[Symbol.asyncDispose]();
     log.info('shim ended');
@@ -71,10 +73,23 @@ export async function serve(command: CommandLine): Promise<void> {
     () => service.isEmpty,
     () => stop(false),
   );
-  const listener = createServer();
-  listener.on('connection', (socket) => idle.watch(socket));
-  server.listen(listener);
-  listener.listen({ fd: socketFd });
+  socket.server.on('connection', (connection) => idle.watch(connection));
+  server.listen(socket.server);
+  socket.handOver();
+}
+
+/**
+ * Spares containerd the `delete` verb's own process when there is nothing to clean up: the launcher then answers
+ * with this file. A task that containerd has not deleted is not answered for.
+ */
+function leaveDeleteResponse({ id, bundle }: CommandLine, service: TaskService): void {
+  const task = service.lastDeleted;
+  if (!service.isEmpty || task?.id !== id || isSystemRegistered(id)) return;
+  try {
+    writeBundleFile(bundle, bundleFile.deleteResponse, encodeDeleteResponse(task));
+  } catch {
+    // The bundle is gone already.
+  }
 }
 
 /** Whoever starts a shim by hand may leave its input open: then there are no options. */

@@ -2,17 +2,21 @@ import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -22,12 +26,6 @@ import { DeleteResponseSchema, Task } from './generated/containerd/task/v2/task_
 import { socketPathOf } from './shim-socket.ts';
 
 const launcher = join(import.meta.dirname, '../bin/containerd-shim-runhcs-v1');
-/** The sources, not the bundle that the launcher prefers: that one may be older. */
-const program = [
-  process.execPath,
-  '--disable-warning=ExperimentalWarning',
-  join(import.meta.dirname, 'main.ts'),
-];
 
 interface Outcome {
   exitCode: number;
@@ -39,10 +37,14 @@ interface Outcome {
 class Stage {
   readonly bundle = mkdtempSync(join(tmpdir(), 'shim-bundle-'));
   readonly state = mkdtempSync(join(tmpdir(), 'shim-state-'));
+  /** A launcher that finds only the sources: the bundle, which it prefers, may be older. */
+  readonly program = mkdtempSync(join(tmpdir(), 'shim-program-'));
 
   static async make(t: TestContext, config: unknown = {}): Promise<Stage> {
     const stage = new Stage();
     t.after(() => stage.clear());
+    cpSync(join(launcher, '..'), join(stage.program, 'bin'), { recursive: true });
+    symlinkSync(import.meta.dirname, join(stage.program, 'src'));
     writeFileSync(
       join(stage.bundle, 'config.json'),
       typeof config === 'string' ? config : JSON.stringify(config),
@@ -60,12 +62,20 @@ class Stage {
       '-publish-binary',
       '/bin/false',
     ];
-    const [command = '', ...own] = program;
-    const child = spawn(command, [...own, ...args, '-id', id, ...flags, verb], {
-      cwd: this.bundle,
-      env: { ...process.env, HCSSHIM_STATE: this.state, TTRPC_ADDRESS: '/nowhere/containerd.sock.ttrpc' },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const child = spawn(
+      join(this.program, 'bin/containerd-shim-runhcs-v1'),
+      [...args, '-id', id, ...flags, verb],
+      {
+        cwd: this.bundle,
+        env: {
+          ...process.env,
+          PATH: `${dirname(process.execPath)}:${process.env.PATH}`,
+          HCSSHIM_STATE: this.state,
+          TTRPC_ADDRESS: '/nowhere/containerd.sock.ttrpc',
+        },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
     const chunks: Buffer[] = [];
     let stderr = '';
     child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -94,6 +104,7 @@ class Stage {
     if (existsSync(join(this.bundle, 'shim.pid')) && isAlive(this.daemonPid)) await this.killDaemon();
     rmSync(this.bundle, { recursive: true });
     rmSync(this.state, { recursive: true });
+    rmSync(this.program, { recursive: true });
   }
 }
 
@@ -117,6 +128,7 @@ test('start prints the address and nothing else, and the daemon behind it answer
   assert.equal(stderr, '');
   assert.match(address, /^unix:\/\/\/\S+$/);
   assert.equal(readFileSync(join(stage.bundle, 'address'), 'utf8'), address);
+  assert.equal(statSync(socketPathOf(address)).mode & 0o777, 0o600, 'only its user may connect');
 
   await using connection = connect(address);
   const client = createClient(Task, connection);
@@ -168,6 +180,39 @@ test('a container of a pod gets the address of its sandbox, and no shim of its o
   assert.equal(member.stdout.toString(), sandbox.stdout.toString());
   assert.equal(stage.daemonPid, pid);
   assert.equal(stage.sockets.length, 1);
+});
+
+test('start tells of a shim that dies before it has an address', async (t) => {
+  const stage = await Stage.make(t);
+  rmSync(join(stage.program, 'src'));
+  mkdirSync(join(stage.program, 'src'));
+  writeFileSync(join(stage.program, 'src/main.ts'), 'process.kill(process.pid, "SIGKILL")');
+  const { exitCode, stdout, stderr } = await stage.run('start');
+  assert.equal(exitCode, 1);
+  assert.equal(stdout.length, 0);
+  assert.match(stderr, /^Cannot start the shim: it ended before it had an address/);
+});
+
+test('a shim is led by nobody, and its outputs are the log of the bundle', async (t) => {
+  const stage = await Stage.make(t);
+  await stage.run('start');
+  const directory = `/proc/${stage.daemonPid}`;
+  const outputs = [1, 2].map((fd) => readlinkSync(`${directory}/fd/${fd}`));
+  assert.deepEqual(outputs, Array(2).fill(join(stage.bundle, 'log')));
+  assert.equal(readlinkSync(`${directory}/cwd`), '/');
+  const [session] = readFileSync(`${directory}/stat`, 'utf8').split(') ').at(-1)?.split(' ').slice(3) ?? [];
+  assert.equal(Number(session), stage.daemonPid);
+});
+
+test('delete after a shim that ended well is answered with what that has left', async (t) => {
+  const stage = await Stage.make(t);
+  rmSync(join(stage.program, 'src'));
+  writeFileSync(join(stage.bundle, 'delete.response'), 'what the shim wrote');
+  for (const flags of [[], ['-bundle', stage.bundle], [`-bundle=${stage.bundle}`]]) {
+    const { exitCode, stdout, stderr } = await stage.run('delete', 'x', flags);
+    assert.deepEqual({ exitCode, stderr }, { exitCode: 0, stderr: '' });
+    assert.equal(stdout.toString(), 'what the shim wrote');
+  }
 });
 
 test('delete after a killed shim answers 137 and removes its socket', async (t) => {
