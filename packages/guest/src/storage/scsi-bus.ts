@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { HcsError } from '@hcsshim/schema';
 
 /** Where a disk is plugged in, as the host counts. */
-export interface ScsiAddress {
+interface ScsiAddress {
   controller: number;
   lun: number;
 }

@@ -17,7 +17,7 @@ export async function listen(): Promise<{ netServer: Server; path: string }> {
   return { netServer, path };
 }
 
-export async function connect(path: string): Promise<Socket> {
+async function connect(path: string): Promise<Socket> {
   const socket = netConnect(path);
   await once(socket, 'connect');
   return socket;
