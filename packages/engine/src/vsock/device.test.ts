@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { VhostUserVsock } from './device.ts';
 import { PacketOperation } from './packet.ts';
 import { receiveRing, transmitRing } from './testing/fake-front-end.ts';
@@ -249,6 +250,96 @@ test('a guest that overruns its credit loses that stream and no other', async ()
   other.write('fine');
   await otherSocket.until(() => otherSocket.receivedBytes === 4);
 });
+
+test('tiny packets that nobody reads are kept together, up to the same credit', async () => {
+  await using setup = await bench();
+  const [stream, socket] = await connected(setup);
+  const data = pattern(256 << 10);
+  await socket.send(data.subarray(0, 20_000), 1);
+  await socket.send(data.subarray(20_000), 1000);
+  assert.equal(socket.credit, 0);
+  socket.shutdown(2);
+  while (setup.device.statistics.bytesFromGuest < data.length) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  let chunks = 0;
+  stream.on('data', () => chunks++);
+  assert.equal(sha256(await readAll(stream)), sha256(data));
+  assert.ok(chunks < 200, `${chunks} chunks`);
+});
+
+test('tiny packets count against the credit that they take', async () => {
+  await using setup = await bench();
+  const [stream, socket] = await connected(setup);
+  const error = once(stream, 'error');
+  await socket.send(Buffer.alloc(256 << 10), 500);
+  socket.transmit(PacketOperation.data, { data: Buffer.alloc(1) });
+  assert.match(String(((await error) as Error[])[0]), /more than its credit/);
+});
+
+/** Ways to read a stream to its end. */
+const readers: Record<string, (stream: Duplex) => Promise<Buffer>> = {
+  'in flow': readAll,
+  'by iteration': async (stream) =>
+    Buffer.concat(await Array.fromAsync(stream.iterator({ destroyOnReturn: false }))),
+  'in flow, with pauses': (stream) => {
+    stream.on('data', () => {
+      stream.pause();
+      setImmediate(() => stream.resume());
+    });
+    return readAll(stream);
+  },
+  'by pieces of a given size': async (stream) => {
+    const pieces: Buffer[] = [];
+    stream.on('readable', () => {
+      for (let piece = stream.read(7000); piece !== null; piece = stream.read(7000)) pieces.push(piece);
+    });
+    await once(stream, 'end');
+    return Buffer.concat(pieces);
+  },
+};
+
+for (const [name, read] of Object.entries(readers)) {
+  test(`packets of all sizes read ${name} arrive in order and give their credit back`, async () => {
+    await using setup = await bench();
+    const sizes = fc.array(fc.oneof(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 1, max: 9000 })), {
+      minLength: 1,
+      maxLength: 300,
+    });
+    let guestPort = 1;
+    await fc.assert(
+      fc.asyncProperty(sizes, fc.boolean(), async (lengths, readLate) => {
+        const [stream, socket] = await connected(setup, guestPort++);
+        const data = pattern(
+          Math.max(
+            4,
+            lengths.reduce((total, length) => total + length, 0),
+          ),
+        );
+        const send = async (): Promise<void> => {
+          let at = 0;
+          for (const length of lengths) {
+            await socket.send(data.subarray(at, at + length));
+            at += length;
+          }
+          await socket.send(data.subarray(at));
+          socket.shutdown(2);
+        };
+        const sending = send();
+        if (readLate) await new Promise((resolve) => setTimeout(resolve, 1));
+        const got = await read(stream);
+        await sending;
+        assert.equal(sha256(got), sha256(data));
+        // Each packet tells what was forwarded.
+        stream.write('.');
+        await socket.until(() => socket.receivedBytes === 1);
+        assert.equal(socket.credit, 256 << 10);
+        stream.end();
+      }),
+      { numRuns: 10 },
+    );
+  });
+}
 
 test('a packet for no connection is answered by a reset, from another context id not at all', async () => {
   await using setup = await bench();

@@ -51,7 +51,7 @@ export class FakeFrontEnd implements AsyncDisposable {
   readonly #map: MemoryMap;
   readonly #kicks = [createEventFd(), createEventFd()];
   readonly #calls = [createEventFd(), createEventFd()];
-  readonly #callWatcher: FdWatcher;
+  readonly #callWatchers: FdWatcher[];
   #disposed = false;
   readonly #usedSeen = [0, 0];
   #freeSlots = Array.from({ length: ringSize / 2 }, (_, slot) => slot * 2);
@@ -75,10 +75,13 @@ export class FakeFrontEnd implements AsyncDisposable {
     this.#map = new MemoryMap(this.#memoryFd, { length: memorySize });
     this.memory = Buffer.from(this.#map.buffer);
     this.view = new DataView(this.#map.buffer);
-    this.#callWatcher = new FdWatcher(this.#calls[receiveRing]!, () => {
-      drainEventFd(this.#calls[receiveRing]!);
-      this.collect();
-    });
+    this.#callWatchers = this.#calls.map(
+      (call) =>
+        new FdWatcher(call, () => {
+          drainEventFd(call);
+          this.collect();
+        }),
+    );
   }
 
   // The monitor
@@ -111,7 +114,7 @@ export class FakeFrontEnd implements AsyncDisposable {
     await this.request(2, u64((1n << 30n) | (1n << 32n)));
     await this.shareMemory();
     for (const ring of [receiveRing, transmitRing]) await this.startRing(ring, 0);
-    this.#callWatcher.start();
+    for (const watcher of this.#callWatchers) watcher.start();
   }
 
   async shareMemory(): Promise<void> {
@@ -222,7 +225,7 @@ export class FakeFrontEnd implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#disposed) return;
     this.#disposed = true;
-    await this.#callWatcher.close();
+    for (const watcher of this.#callWatchers) await watcher.close();
     for (const fd of [this.#socket, this.#memoryFd, ...this.#kicks, ...this.#calls]) closeFd(fd);
     this.#map[Symbol.dispose]();
   }
