@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { root } from '../../setup/prepare.ts';
+import { programs, root } from '../../setup/prepare.ts';
 import { ociProcess, processSpec, ShimStage } from '../shim/shim-stage.ts';
 import { CommandPlace, type CommandResult } from './command-place.ts';
 
@@ -18,10 +19,21 @@ function assertRefused({ exitCode, stdout, stderr }: CommandResult, ...says: Reg
   assert.doesNotMatch(stderr, /^\s+at .*:\d+:\d+\)?$/m, 'no stack trace');
 }
 
+type PlaceTest = (place: CommandPlace) => Promise<void>;
+
+/** A checkout below a home directory of mode 0700 is out of other users' reach. */
+const unreachable =
+  spawnSync('/usr/bin/setpriv', [
+    ...[`--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups', '--'],
+    ...['test', '-r', join(programs, 'hcsshim')],
+  ]).status === 0
+    ? false
+    : `user ${nobody} cannot read ${programs}`;
+
 describe('hcsshim run, when something is wrong', { timeout: 300_000 }, () => {
   /** A test with a place of its own, in which nothing may be left. */
-  function placeTest(name: string, body: (place: CommandPlace) => Promise<void>): void {
-    test(name, async () => {
+  function placeTest(name: string, body: PlaceTest, skip: string | false = false): void {
+    test(name, { skip }, async () => {
       await using place = await CommandPlace.make();
       await body(place);
       assert.deepEqual(await place.leftovers(), []);
@@ -51,29 +63,37 @@ describe('hcsshim run, when something is wrong', { timeout: 300_000 }, () => {
     assertRefused(result, /there is no rootfs\.vhd in it/);
   });
 
-  placeTest('the sandbox engine tells who is not root what to do instead', async (place) => {
-    const home = await place.home(nobody);
-    const environment = {
-      HCSSHIM_STATE: join(home, 'state'),
-      HCSSHIM_CACHE: join(home, 'cache'),
-      HOME: home,
-    };
-    const result = await place.run(['run', '--engine', 'sandbox', place.image, '--', 'true'], {
-      user: nobody,
-      environment,
-    });
-    assertRefused(result, /need root/, /--engine qemu/);
-    assert.deepEqual(await place.leftovers(environment.HCSSHIM_STATE), []);
-  });
+  placeTest(
+    'the sandbox engine tells who is not root what to do instead',
+    async (place) => {
+      const home = await place.home(nobody);
+      const environment = {
+        HCSSHIM_STATE: join(home, 'state'),
+        HCSSHIM_CACHE: join(home, 'cache'),
+        HOME: home,
+      };
+      const result = await place.run(['run', '--engine', 'sandbox', place.image, '--', 'true'], {
+        user: nobody,
+        environment,
+      });
+      assertRefused(result, /need root/, /--engine qemu/);
+      assert.deepEqual(await place.leftovers(environment.HCSSHIM_STATE), []);
+    },
+    unreachable,
+  );
 
-  placeTest('a state directory that may not be written is named', async (place) => {
-    const result = await place.run(['run', '--engine', 'qemu', place.image, '--', 'true'], {
-      user: nobody,
-      environment: { HCSSHIM_CACHE: join(await place.home(nobody), 'cache') },
-    });
-    assertRefused(result, /set HCSSHIM_STATE/);
-    assert.ok(result.stderr.includes(`"${place.state}"`), result.stderr);
-  });
+  placeTest(
+    'a state directory that may not be written is named',
+    async (place) => {
+      const result = await place.run(['run', '--engine', 'qemu', place.image, '--', 'true'], {
+        user: nobody,
+        environment: { HCSSHIM_CACHE: join(await place.home(nobody), 'cache') },
+      });
+      assertRefused(result, /set HCSSHIM_STATE/);
+      assert.ok(result.stderr.includes(`"${place.state}"`), result.stderr);
+    },
+    unreachable,
+  );
 
   placeTest('without QEMU on the PATH its package is named', async (place) => {
     const path = await pathWithout(place, /^qemu/);

@@ -92,12 +92,7 @@ export class UtilityVm implements AsyncDisposable {
       (deadline) =>
         untilExit(system, options.id, async () => {
           await phase('vm: start', options.id, () => system.start({ signal: deadline }));
-          const stream = await phase('vm: agent connects', options.id, () =>
-            bridge.accept({ signal: deadline }),
-          );
-          return phase('vm: negotiate', options.id, () =>
-            GuestConnection.connect(stream, { signal: deadline }),
-          );
+          return phase('vm: agent answers', options.id, () => connectToAgent(bridge, deadline));
         }),
     );
     undo.use(guest);
@@ -158,6 +153,21 @@ export class UtilityVm implements AsyncDisposable {
   /** Terminates the VM and releases all that belongs to it. */
   async [Symbol.asyncDispose](): Promise<void> {
     await phase('vm: terminate', this.id, () => this.#owned.disposeAsync());
+  }
+}
+
+/**
+ * The first connection on which the agent answers. An agent that has just been woken in a clone may give up the
+ * one that it began before, and dial again.
+ */
+async function connectToAgent(bridge: HvListener, signal: AbortSignal): Promise<GuestConnection> {
+  for (;;) {
+    const stream = await bridge.accept({ signal });
+    try {
+      return await GuestConnection.connect(stream, { signal });
+    } catch (error) {
+      if (!isHcsError(error, 'HCS_E_CONNECTION_CLOSED')) throw error;
+    }
   }
 }
 
