@@ -197,8 +197,18 @@ test('a shim is led by nobody, and its outputs are the log of the bundle', async
   const stage = await Stage.make(t);
   await stage.run('start');
   const directory = `/proc/${stage.daemonPid}`;
-  const outputs = [1, 2].map((fd) => readlinkSync(`${directory}/fd/${fd}`));
-  assert.deepEqual(outputs, Array(2).fill(join(stage.bundle, 'log')));
+  const log = join(stage.bundle, 'log');
+  const outputOf = (fd: number): string => {
+    try {
+      return readlinkSync(`${directory}/fd/${fd}`);
+    } catch {
+      return '';
+    }
+  };
+  // It lets go of the launcher's pipe a moment after it has written the address there.
+  const deadline = Date.now() + 10_000;
+  while (Date.now() < deadline && [1, 2].some((fd) => outputOf(fd) !== log)) await sleep(10);
+  assert.deepEqual([1, 2].map(outputOf), [log, log]);
   assert.equal(readlinkSync(`${directory}/cwd`), '/');
   const [session] = readFileSync(`${directory}/stat`, 'utf8').split(') ').at(-1)?.split(' ').slice(3) ?? [];
   assert.equal(Number(session), stage.daemonPid);

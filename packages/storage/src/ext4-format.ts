@@ -96,9 +96,13 @@ export async function formatExt4(path: string, options: Ext4FormatOptions): Prom
 export async function editExt4(
   path: string,
   script: string,
-  { signal }: { signal?: AbortSignal | undefined } = {},
+  { signal, time }: { signal?: AbortSignal | undefined; time?: number | undefined } = {},
 ): Promise<void> {
-  const { exitCode, complaint } = await runTool('debugfs', ['-w', '-f', script, path], { signal });
+  const { exitCode, complaint } = await runTool('debugfs', ['-w', '-f', script, path], {
+    signal,
+    // It notes in the superblock when it wrote.
+    env: time === undefined ? {} : { E2FSPROGS_FAKE_TIME: String(time) },
+  });
   // It ends with success whatever happened; what went wrong is on standard error, below its own name.
   const complaints = complaint.split('\n').slice(1).join('\n').trim();
   if (exitCode === 0 && complaints === '') return;

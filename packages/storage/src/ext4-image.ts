@@ -41,7 +41,7 @@ export async function createExt4Image(options: Ext4ImageOptions): Promise<void> 
   const root = await rootCommands(directory);
   await makeImage(options, census, async (path, format) => {
     await formatExt4(path, { ...format, directory });
-    await runCommands(path, [...root, ...preciseTimes.flatMap(timeCommands)], signal);
+    await runCommands(path, [...root, ...preciseTimes.flatMap(timeCommands)], { signal, time: options.time });
   });
 }
 
@@ -100,12 +100,12 @@ export async function makeImage(
 export async function runCommands(
   path: string,
   commands: readonly string[],
-  signal: AbortSignal | undefined,
+  options: { signal?: AbortSignal | undefined; time?: number | undefined },
 ): Promise<void> {
   const script = `${path}.commands`;
   try {
     await writeFile(script, `${commands.join('\n')}\n`, { encoding: 'latin1', mode: 0o600 });
-    await editExt4(path, script, { signal });
+    await editExt4(path, script, options);
   } finally {
     await rm(script, { force: true });
   }

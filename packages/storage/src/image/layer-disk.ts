@@ -37,7 +37,7 @@ export async function createLayerDisk(options: LayerDiskOptions): Promise<void> 
     const commands = await fillCommands(tree, staging, census);
     await makeImage({ output, label: 'layer', signal }, census, async (path, format) => {
       await formatExt4(path, format);
-      await runCommands(path, commands, signal);
+      await runCommands(path, commands, { signal });
     });
   } finally {
     await rm(staging, { recursive: true, force: true });
