@@ -538,7 +538,9 @@ describe('the shim without containerd, qemu engine', { timeout: 300_000 }, () =>
 
   test('create, start, exec, pause, resume, stats, wait, delete', async () => {
     const id = 'vm';
-    const shim = await stage.start(id, { args: ['sh', '-c', 'read line; echo "got $line"; exit 7'] });
+    const shim = await stage.start(id, {
+      args: ['sh', '-c', 'read line; echo "got $line"; read line; exit 7'],
+    });
     const streams = await shim.launch({ stdin: true, stdout: true });
     const exec = await shim.exec('e1', ['sh', '-c', 'echo from the VM; exit 5'], { stdout: true });
     assert.equal((await shim.client.wait({ id, execId: 'e1' })).exitStatus, 5);
@@ -549,8 +551,9 @@ describe('the shim without containerd, qemu engine', { timeout: 300_000 }, () =>
     assert.equal((await shim.client.state({ id })).status, Status.PAUSED);
     streams.write('while paused\n');
     await shim.client.resume({ id });
+    await streams.untilOutput(/got while paused\n/);
+    streams.write('after that\n');
     assert.equal((await shim.client.wait({ id })).exitStatus, 7);
-    assert.equal(await streams.stdout, 'got while paused\n');
     await shim.client.delete({ id });
     assert.deepEqual(
       stage.eventsOf(id).map(({ topic }) => topic.slice('/tasks/'.length)),
