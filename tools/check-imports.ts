@@ -82,7 +82,7 @@ for (const workspace of workspaces) {
   })) {
     const source = await readFile(join(root, path), 'utf8');
     const isTest =
-      /\.(test|fuzz)\.ts$/.test(path) || workspace.folder === 'test' || path.includes('/contract/');
+      /\.(test|fuzz|fixture)\.ts$/.test(path) || workspace.folder === 'test' || path.includes('/contract/');
     for (const [, statement, bare, dynamic] of source.matchAll(specifierPattern)) {
       checkImport(workspace, path, (statement ?? bare ?? dynamic) as string, isTest);
     }

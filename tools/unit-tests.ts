@@ -19,7 +19,13 @@ if (files.length === 0) throw new Error(`Cannot run unit tests: no *.test.ts bel
 
 const child = spawn(
   process.execPath,
-  ['--disable-warning=ExperimentalWarning', '--test', '--test-concurrency=2', ...files.sort()],
+  [
+    '--disable-warning=ExperimentalWarning',
+    '--test',
+    '--test-concurrency=2',
+    '--test-timeout=300000',
+    ...files.sort(),
+  ],
   { cwd: root, stdio: 'inherit' },
 );
 child.once('close', (code) => {

@@ -7,8 +7,19 @@ import { SystemCallError } from './system-call-error.ts';
 const UV_POLL = 8;
 const UV_READABLE = 1;
 const UV_WRITABLE = 2;
+const UV_DISCONNECT = 4;
 
 type State = 'open' | 'closing' | 'closed';
+
+export interface Interest {
+  readable?: boolean;
+  writable?: boolean;
+  /**
+   * The other side has closed, or only its writing half: a read or write tells which. Level-triggered too.
+   * For the writing end of a pipe: nobody has the reading end any more.
+   */
+  disconnect?: boolean;
+}
 
 /**
  * Tells when a file descriptor can be read or written, from Node's own event loop (`uv_poll_t`). Works for
@@ -16,7 +27,8 @@ type State = 'open' | 'closing' | 'closed';
  *
  * - Level-triggered: `onReady` is called again in each turn of the loop until the descriptor is drained or
  *   the watcher stopped. An error or hang-up shows as readable and writable: the next read or write tells it.
- * - libuv makes the descriptor non-blocking. It stays the caller's: close it after `close()` has resolved.
+ * - libuv makes the descriptor non-blocking. It stays the caller's, to be closed at any time after `close()`
+ *   was called.
  * - One watcher per descriptor at a time, and none on a descriptor that a Node stream owns.
  * - An exception in `onReady` is an ordinary uncaught exception.
  */
@@ -44,9 +56,12 @@ export class FdWatcher {
   }
 
   /** Starts watching, or changes what is watched. @default `readable` alone */
-  start(interest: { readable?: boolean; writable?: boolean } = { readable: true }): void {
+  start(interest: Interest = { readable: true }): void {
     if (this.#state !== 'open') throw new Error(`Cannot start a watcher that is ${this.#state}`);
-    const events = (interest.readable ? UV_READABLE : 0) | (interest.writable ? UV_WRITABLE : 0);
+    const events =
+      (interest.readable ? UV_READABLE : 0) |
+      (interest.writable ? UV_WRITABLE : 0) |
+      (interest.disconnect ? UV_DISCONNECT : 0);
     if (events === 0) {
       this.stop();
       return;
@@ -72,7 +87,10 @@ export class FdWatcher {
     if (this.#state === 'open') libc().uv_unref(this.#handle);
   }
 
-  /** Resolves when the loop has let go of the descriptor, so that it can be closed or watched anew. */
+  /**
+   * Stops for good. The descriptor may be closed at once, as libuv allows after `uv_close`; watched anew it can
+   * be when this has resolved.
+   */
   close(): Promise<void> {
     if (this.#closed === undefined) {
       this.stop();

@@ -10,6 +10,8 @@ export { attachLoopDevice, type LoopDevice, type LoopDeviceOptions } from './loo
 export { createMemfd } from './memfd.ts';
 export { MemoryMap } from './memory-map.ts';
 export { MountFlag, mount, UnmountFlag, unmount } from './mount.ts';
+export { readNow, writeNow } from './non-blocking-io.ts';
+export { openPipe, type Pipe } from './pipe.ts';
 export {
   killProcess,
   openPidFd,

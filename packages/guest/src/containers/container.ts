@@ -1,3 +1,4 @@
+import type { StdioOptions } from 'node:child_process';
 import { join } from 'node:path';
 import {
   type ContainerConstraints,
@@ -15,6 +16,7 @@ import type { GuestTransport } from '../processes/guest-transport.ts';
 import type { ProcessReaper } from '../processes/process-reaper.ts';
 import { ProcessTable } from '../processes/process-table.ts';
 import { Stdio, type StdioPorts } from '../processes/stdio.ts';
+import { StdioPipes } from '../processes/stdio-pipes.ts';
 import type { OciRuntime, RuntimeProcess } from '../runtime/oci-runtime.ts';
 import { removeTree } from '../storage/mount-table.ts';
 import { withUserIds } from './container-spec.ts';
@@ -176,11 +178,12 @@ export class Container {
   async #launch(
     ports: StdioPorts,
     terminal: boolean,
-    run: (stdio: Stdio) => Promise<RuntimeProcess>,
+    run: (stdio: StdioOptions) => Promise<RuntimeProcess>,
   ): Promise<GuestProcess> {
     using stdio = await Stdio.connect(this.#services.transport, ports);
+    using pipes = terminal ? undefined : new StdioPipes(stdio);
     using _orphans = this.#services.reaper.holdOrphans();
-    const { pid, terminalFd } = await run(stdio);
+    const { pid, terminalFd } = await run(pipes?.forSpawn ?? 'ignore');
     const console = terminal && terminalFd !== undefined ? new Console(terminalFd, stdio) : undefined;
     const process = new GuestProcess(pid, this.#services.reaper.exitOf(pid), console);
     this.#processes.add(process);

@@ -29,6 +29,12 @@ export class HostConnection implements Disposable {
     return stream;
   }
 
+  /** The descriptor, which is the caller's to close from now on. */
+  release(): number {
+    this.#open = false;
+    return this.fd;
+  }
+
   [Symbol.dispose](): void {
     if (this.#open) closeFd(this.fd);
     this.#open = false;

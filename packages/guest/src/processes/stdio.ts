@@ -10,7 +10,7 @@ export interface StdioPorts {
 }
 
 const dialTimeout = 30_000;
-const names = ['stdin', 'stdout', 'stderr'] as const;
+export const streamNames = ['stdin', 'stdout', 'stderr'] as const;
 
 /** A process's connections to the host. Disposing closes what no process or terminal has taken over. */
 export class Stdio implements Disposable {
@@ -18,7 +18,7 @@ export class Stdio implements Disposable {
   readonly stdout: HostConnection | undefined;
   readonly stderr: HostConnection | undefined;
 
-  constructor(connections: Partial<Record<(typeof names)[number], HostConnection>>) {
+  constructor(connections: Partial<Record<(typeof streamNames)[number], HostConnection>>) {
     this.stdin = connections.stdin;
     this.stdout = connections.stdout;
     this.stderr = connections.stderr;
@@ -27,7 +27,7 @@ export class Stdio implements Disposable {
   /** Dials all ports at once. A failure closes those that were reached. */
   static async connect(transport: GuestTransport, ports: StdioPorts): Promise<Stdio> {
     const signal = AbortSignal.timeout(dialTimeout);
-    const dials = names.map(async (name) => {
+    const dials = streamNames.map(async (name) => {
       const port = ports[name];
       return port === undefined ? undefined : transport.dial(port, { signal });
     });
@@ -39,7 +39,7 @@ export class Stdio implements Disposable {
       return new Stdio({ ...(stdin && { stdin }), ...(stdout && { stdout }), ...(stderr && { stderr }) });
     }
     for (const connection of connections) connection?.[Symbol.dispose]();
-    const name = names[failed] as (typeof names)[number];
+    const name = streamNames[failed] as (typeof streamNames)[number];
     throw new HcsError({
       action: `Cannot connect ${name} to port ${ports[name]} of the host`,
       problem: 'nothing listens there, listen before starting the process',
@@ -48,12 +48,12 @@ export class Stdio implements Disposable {
     });
   }
 
-  /** For `child_process.spawn`: the child has the sockets themselves, nothing is copied by the agent. */
+  /** For `child_process.spawn`: the child has the sockets themselves. */
   get forSpawn(): StdioOptions {
-    return names.map((name) => this[name]?.fd ?? 'ignore');
+    return streamNames.map((name) => this[name]?.fd ?? 'ignore');
   }
 
   [Symbol.dispose](): void {
-    for (const name of names) this[name]?.[Symbol.dispose]();
+    for (const name of streamNames) this[name]?.[Symbol.dispose]();
   }
 }

@@ -1,5 +1,5 @@
+import type { StdioOptions } from 'node:child_process';
 import type { OciProcess } from '@hcsshim/schema';
-import type { Stdio } from '../processes/stdio.ts';
 
 /** A process that an OCI runtime has started: it is an orphan of the agent's to collect. */
 export interface RuntimeProcess {
@@ -13,14 +13,15 @@ export interface CreateRequest {
   /** Directory with `config.json`. */
   bundle: string;
   /** Given to the process as they are, unless it has a terminal. */
-  stdio: Stdio;
+  stdio: StdioOptions;
   terminal: boolean;
 }
 
 export interface ExecRequest {
   id: string;
   process: OciProcess;
-  stdio: Stdio;
+  /** Given to the process as they are, unless it has a terminal. */
+  stdio: StdioOptions;
 }
 
 export type RuntimeStatus = 'creating' | 'created' | 'running' | 'paused' | 'stopped';

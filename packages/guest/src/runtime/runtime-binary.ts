@@ -154,7 +154,7 @@ export class RuntimeBinary implements OciRuntime {
     const command = { action, ...(cwd === undefined ? {} : { cwd }) };
     const readPid = async (): Promise<number> => Number(await readFile(pidFile, 'utf8'));
     if (!terminal) {
-      await this.#command({ ...command, args: [verb as string, ...rest], stdio: stdio.forSpawn });
+      await this.#command({ ...command, args: [verb as string, ...rest], stdio });
       return { pid: await readPid() };
     }
     const socketPath = this.#newFile('console');

@@ -2,7 +2,6 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MountFlag, mount } from '@hcsshim/linux';
 import type { ContainerServices } from '../containers/container.ts';
-import { Stdio } from '../processes/stdio.ts';
 import { removeTree } from '../storage/mount-table.ts';
 
 const id = 'warm-up';
@@ -25,9 +24,8 @@ export async function warmUp(
   mount('/', root, '', MountFlag.bind);
   await writeFile(join(bundle, 'config.json'), JSON.stringify(spec(root, join(cgroupParent, id))));
   cleanup.defer(() => runtime.delete(id));
-  using stdio = new Stdio({});
   using _orphans = reaper.holdOrphans();
-  const { pid } = await runtime.run({ id, bundle, stdio, terminal: false });
+  const { pid } = await runtime.run({ id, bundle, stdio: 'ignore', terminal: false });
   await reaper.exitOf(pid);
 }
 
