@@ -16,7 +16,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
  * reached: containerd waits for the shim's `start`, which needs a fiftieth of the daemon's code.
  */
 const programs: { name: string; file: string; parts?: string[] }[] = [
-  { name: 'containerd-shim-runhcs-v1', file: 'shim.cjs', parts: ['serve'] },
+  { name: 'containerd-shim-runhcs-v1', file: 'shim.cjs', parts: ['daemon'] },
   { name: 'gcs', file: 'gcs.cjs' },
   { name: 'hcsshim', file: 'hcsshim.cjs' },
 ];

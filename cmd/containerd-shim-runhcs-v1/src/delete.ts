@@ -1,9 +1,16 @@
-import { existsSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { bundleFile } from './bundle.ts';
 import type { CommandLine } from './command-line.ts';
 import { encodeDeleteResponse } from './delete-response.ts';
-import { isListening, removeSocket, shimSocketPath, socketPathOf, stateDirectory } from './shim-socket.ts';
+import {
+  isListening,
+  removeSocket,
+  shimSocketPath,
+  socketPathOf,
+  stateDirectory,
+  systemId,
+} from './shim-socket.ts';
 
 /** What a process gets that is killed by SIGKILL; nobody knows better when the shim has died. */
 const exitStatusOfKilled = 128 + 9;
@@ -30,16 +37,6 @@ export async function deleteShim(command: CommandLine, warn: (message: string) =
   const pid = readInitPid(bundle);
   rmSync(join(bundle, bundleFile.initPid), { force: true });
   return encodeDeleteResponse({ pid, exitStatus: exitStatusOfKilled, exitedAt: new Date() });
-}
-
-/** Id of the compute system of a container that has a VM to itself. Upstream names it the same way. */
-function systemId(id: string): string {
-  return `${id}@vm`;
-}
-
-/** True when the system of a container has an owner, or had one that died. */
-export function isSystemRegistered(id: string): boolean {
-  return existsSync(join(stateDirectory(), 'systems', systemId(id)));
 }
 
 /** The engine's code is loaded only when the system is still registered, or one was left half made. */

@@ -22,10 +22,10 @@ async function run(): Promise<void> {
 const verbs: Record<CommandLine['verb'], (command: CommandLine) => Promise<void>> = {
   async start(command) {
     const { openShim } = await import('./open-shim.ts');
-    const socket = await openShim(command);
-    if (!socket) return;
-    const { serve } = await import('./serve.ts');
-    await serve(command, socket);
+    const shim = await openShim(command);
+    if (!shim) return;
+    const { runDaemon } = await import('./daemon.ts');
+    await runDaemon(command, shim);
   },
   async delete(command) {
     const { deleteShim, printResponse } = await import('./delete.ts');

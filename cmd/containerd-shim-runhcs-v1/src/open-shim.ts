@@ -24,15 +24,23 @@ export class ShimSocket {
   }
 }
 
+/** A shim that listens, and does not serve yet. */
+export interface OpenShim {
+  socket: ShimSocket;
+  /** Of the bundle's `config.json`, as they are now. */
+  annotations: Record<string, string>;
+}
+
 /**
  * The first half of `start`: opens the shim's socket, prints its address and lets go of the outputs, for whose
  * end containerd waits. containerd takes all output as the address, so nothing else may be printed. The
  * container of a pod gets the address of the pod's shim: then nothing is to be served, and the result is
  * undefined. A failure leaves nothing behind.
  */
-export async function openShim(command: CommandLine): Promise<ShimSocket | undefined> {
+export async function openShim(command: CommandLine): Promise<OpenShim | undefined> {
   const { id, bundle } = command;
-  const group = shimGroup(id, readAnnotations(bundle));
+  const annotations = readAnnotations(bundle);
+  const group = shimGroup(id, annotations);
   const path = shimSocketPath(command, group.id);
   const address = `unix://${path}`;
   if (group.joins && !(await isListening(path))) {
@@ -54,7 +62,7 @@ export async function openShim(command: CommandLine): Promise<ShimSocket | undef
   process.chdir('/');
   writeSync(1, address);
   releaseOutputs(bundle);
-  return socket;
+  return socket && { socket, annotations };
 }
 
 /** Listens at `path`. Returns undefined when a living shim does so already; a dead one's socket is replaced. */

@@ -35,6 +35,17 @@ export class PlatformHost implements TaskHost {
     this.#log = log;
   }
 
+  /**
+   * Lets the system of a container begin to boot before the container is asked for. Resolves when it boots, or
+   * has failed to, which `create` then tells. Only sandboxes: a VM may depend on options that come later.
+   */
+  async expect(id: string, annotations: Record<string, string>): Promise<void> {
+    const engine = annotations[engineAnnotation] ?? process.env.HCSSHIM_ENGINE;
+    if (engine !== 'sandbox' || annotations[containerTypeAnnotation] === 'container') return;
+    const platform = await this.#platform(engine);
+    await platform.expectContainer({ id, annotations });
+  }
+
   async create(request: ContainerRequest, options: CallOptions): Promise<HostedContainer> {
     const { HcsError } = await import('hcsshim');
     const { annotations = {} } = request.spec;
@@ -46,6 +57,7 @@ export class PlatformHost implements TaskHost {
       });
     }
     const platform = await this.#platform(annotations[engineAnnotation]);
+    await this.#forget(request.id, platform);
     const container = await platform.createContainer({
       id: request.id,
       spec: request.spec,
@@ -55,8 +67,18 @@ export class PlatformHost implements TaskHost {
     return new PlatformContainer(container);
   }
 
+  async forget(id: string): Promise<void> {
+    await this.#forget(id);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#platforms.values()].map((platform) => platform[Symbol.asyncDispose]()));
+  }
+
+  /** On all platforms but the one that the container will be made on. */
+  async #forget(id: string, chosen?: Platform): Promise<void> {
+    const others = [...this.#platforms.values()].filter((platform) => platform !== chosen);
+    await Promise.all(others.map((platform) => platform.forgetContainer(id)));
   }
 
   async #platform(annotation: string | undefined): Promise<Platform> {

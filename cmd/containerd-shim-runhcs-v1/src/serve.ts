@@ -1,47 +1,41 @@
-import { subscribe } from 'node:diagnostics_channel';
-import { constants, openSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Any } from '@bufbuild/protobuf/wkt';
 import { TtrpcServer } from '@hcsshim/ttrpc';
 import { bundleFile, writeBundleFile } from './bundle.ts';
 import type { CommandLine } from './command-line.ts';
-import { isSystemRegistered } from './delete.ts';
 import { encodeDeleteResponse } from './delete-response.ts';
 import { EventPublisher } from './event-publisher.ts';
 import { Task } from './generated/containerd/task/v2/task_pb.ts';
 import { IdleWatch } from './idle-watch.ts';
-import { describeError, Log } from './log.ts';
+import { describeError, type Log } from './log.ts';
 import type { ShimSocket } from './open-shim.ts';
-import { PlatformHost } from './platform-host.ts';
 import { collectWhenQuiet } from './quiet-collection.ts';
 import { readOptionsStream } from './runtime-options.ts';
-import { removeSocket } from './shim-socket.ts';
+import { isSystemRegistered, removeSocket } from './shim-socket.ts';
+import type { TaskHost } from './task-host.ts';
 import { TaskService } from './task-service.ts';
 
-const errorFd = 2;
 /** How long answers and events may take to leave before the shim ends without them. In milliseconds. */
 const farewellTimeout = 30_000;
 /** containerd has written the options long before the shim runs. In milliseconds. */
 const optionsTimeout = 5_000;
 
-/** The second half of `start`: serves the tasks of a container, or of a pod, until containerd asks for its end. */
-export async function serve(command: CommandLine, socket: ShimSocket): Promise<void> {
-  // Was for this process, not for those it starts.
-  delete process.env.MALLOC_MMAP_THRESHOLD_;
-  collectWhenQuiet();
-  const log = openLog(command);
-  logTroubles(log);
-  logPhases(log);
-  log.info('shim started', { bundle: command.bundle });
+export interface ServeOptions {
+  socket: ShimSocket;
+  log: Log;
+  /** Is disposed of at the end. */
+  host: TaskHost;
+}
 
+/** Serves the tasks of a container, or of a pod, until containerd asks for the end. */
+export async function serve(command: CommandLine, { socket, log, host }: ServeOptions): Promise<void> {
+  collectWhenQuiet();
   const startOptions = readStartOptions();
   const events = new EventPublisher({
     address: process.env.TTRPC_ADDRESS || `${command.address}.ttrpc`,
     namespace: command.namespace,
     log,
   });
-  const host = new PlatformHost(log);
   const server = new TtrpcServer();
   const service = new TaskService({ host, events, log, startOptions, onShutdown: (now) => stop(now) });
   server.register(Task, service);
@@ -98,40 +92,4 @@ function readStartOptions(): Promise<Any | undefined> {
   const options = Promise.race([reading, sleep(optionsTimeout, undefined, { ref: false })]);
   options.catch(() => {});
   return options;
-}
-
-/** A descriptor of its own that does not block, since Node's standard streams do. */
-function openLog({ bundle, id, namespace, debug }: CommandLine): Log {
-  const fields = { shim: id, namespace, pid: process.pid };
-  const level = debug ? 'debug' : 'info';
-  try {
-    return new Log(
-      openSync(join(bundle, bundleFile.log), constants.O_RDWR | constants.O_NONBLOCK),
-      fields,
-      level,
-    );
-  } catch {
-    return new Log(errorFd, fields, level);
-  }
-}
-
-function logTroubles(log: Log): void {
-  process.on('warning', (warning) => log.warning('warning', { error: describeError(warning) }));
-  process.on('uncaughtException', (error) => {
-    log.error('shim failed', {
-      error: describeError(error),
-      stack: error instanceof Error ? error.stack : '',
-    });
-    process.exit(1);
-  });
-}
-
-function logPhases(log: Log): void {
-  subscribe('hcsshim:phase', (message) => {
-    const { name, subject, duration, failed } = message as Record<'name' | 'subject', string> & {
-      duration: number;
-      failed: boolean;
-    };
-    log.debug('phase', { name, subject, ms: Math.round(duration * 10) / 10, ...(failed ? { failed } : {}) });
-  });
 }

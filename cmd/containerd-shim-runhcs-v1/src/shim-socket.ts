@@ -1,5 +1,6 @@
-import { unlinkSync } from 'node:fs';
+import { existsSync, unlinkSync } from 'node:fs';
 import { createConnection } from 'node:net';
+import { join } from 'node:path';
 import { defaultStateDirectory as stateDirectory } from '@hcsshim/engine/default-state-directory';
 
 /** `sun_path` of Linux holds 108 bytes, one of them for the end. */
@@ -38,6 +39,16 @@ export async function isListening(path: string): Promise<boolean> {
   socket.once('connect', () => resolve(true));
   socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'EAGAIN'));
   return promise.finally(() => socket.destroy());
+}
+
+/** Id of the compute system of a container that has a VM to itself. Upstream names it the same way. */
+export function systemId(id: string): string {
+  return `${id}@vm`;
+}
+
+/** True when the system of a container has an owner, or had one that died. */
+export function isSystemRegistered(id: string): boolean {
+  return existsSync(join(stateDirectory(), 'systems', systemId(id)));
 }
 
 /** Removes a socket file; one that has gone already is fine. */

@@ -141,6 +141,8 @@ export class FakeContainer implements HostedContainer {
 
 export class FakeHost implements TaskHost {
   readonly containers: FakeContainer[] = [];
+  /** Ids of the containers that will not come. */
+  readonly forgotten: string[] = [];
   failure: Error | undefined;
   /** Called before a container is made; may wait. */
   onCreate: (signal: AbortSignal | undefined) => Promise<void> = async () => {};
@@ -157,6 +159,10 @@ export class FakeHost implements TaskHost {
     const container = new FakeContainer(request);
     this.containers.push(container);
     return container;
+  }
+
+  async forget(id: string): Promise<void> {
+    this.forgotten.push(id);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}

@@ -33,6 +33,8 @@ export interface TaskHost extends AsyncDisposable {
    * nothing is left behind.
    */
   create(request: ContainerRequest, options: CallOptions): Promise<HostedContainer>;
+  /** Ends what was begun in expectation of a container that will not be created after all. */
+  forget(id: string): Promise<void>;
 }
 
 /** A container, from created to deleted. */

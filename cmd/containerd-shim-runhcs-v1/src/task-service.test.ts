@@ -220,6 +220,7 @@ test('a failed create leaves nothing, and its error keeps code and words', async
   await stage.create();
   writeFileSync(join(stage.bundle, 'config.json'), '[');
   await assert.rejects(stage.create({ id: 'y' }), { code: 'InvalidArgument', message: /it is not JSON/ });
+  assert.deepEqual(stage.host.forgotten, ['x', 'y']);
 });
 
 test('a create whose connection is lost is given up', async (t) => {

@@ -34,7 +34,7 @@ import type {
   WaitResponseSchema,
 } from './generated/containerd/task/v2/task_pb.ts';
 import { Status } from './generated/containerd/types/task_pb.ts';
-import type { Log } from './log.ts';
+import { describeError, type Log } from './log.ts';
 import { parseProcess, parseResources, readSpec } from './oci-document.ts';
 import { parseRuntimeOptions, type RuntimeOptions } from './runtime-options.ts';
 import { ProcessStdio } from './stdio.ts';
@@ -91,6 +91,7 @@ export class TaskService {
     options: CallOptions,
   ): Promise<MessageInitShape<typeof CreateTaskResponseSchema>> {
     const { id } = request;
+    const { log } = this.#options;
     if (id === '') throw new TtrpcError('InvalidArgument', 'Cannot create a task: its id is empty');
     if (this.#abandoning.signal.aborted) throw shimEnds(id);
     if (this.#tasks.has(id)) {
@@ -117,6 +118,9 @@ export class TaskService {
       });
       return { pid: task.init.pid };
     } catch (error) {
+      await this.#options.host
+        .forget(id)
+        .catch((failure) => log.warning('expected container not ended', { error: describeError(failure) }));
       this.#tasks.delete(id);
       throw abandoned.aborted ? shimEnds(id, error) : taskError(error);
     } finally {

@@ -8,6 +8,7 @@ import { type BootFiles, type LinuxVmOptions, UtilityVm } from '@hcsshim/uvm';
 import { defaultSpec, type ProcessOptions } from './default-spec.ts';
 import { bootDirectory, cacheDirectory, stateDirectory } from './directories.ts';
 import { defaultEngine, type EngineName, parseEngineName } from './engine-name.ts';
+import { ExpectedVm } from './expected-vm.ts';
 import { builtBootDirectory, guestAgentCommand } from './installation.ts';
 import { OwnedContainer } from './owned-container.ts';
 import { type RootDisks, RootFilesystems, type RootSource } from './root-filesystem.ts';
@@ -43,6 +44,11 @@ export interface ContainerOptions extends ProcessOptions, CallOptions {
   processors?: number;
   /** Size of the writable layer in GiB, sparse. @default 20 */
   scratchSizeGb?: number;
+}
+
+export interface StartOptions extends CallOptions {
+  /** Called once the VM's start is under way, long before its agent answers. */
+  onBoot?: () => void;
 }
 
 /** Upstream's name for the VM of a standalone container. */
@@ -89,6 +95,7 @@ export class Platform implements AsyncDisposable {
   readonly #options: PlatformOptions;
   readonly #services: LinuxComputeService;
   readonly #roots: RootFilesystems;
+  readonly #expected = new Map<string, ExpectedVm>();
 
   /** Use `openPlatform`. */
   constructor(engine: EngineName, options: PlatformOptions, services: LinuxComputeService) {
@@ -107,8 +114,8 @@ export class Platform implements AsyncDisposable {
   }
 
   /** Starts a Linux utility VM and connects to its agent. */
-  async createLinuxVm(options: LinuxVmOptions & CallOptions): Promise<UtilityVm> {
-    const { signal, ...vm } = options;
+  async createLinuxVm(options: LinuxVmOptions & StartOptions): Promise<UtilityVm> {
+    const { signal, onBoot, ...vm } = options;
     return UtilityVm.start(
       {
         compute: this.compute,
@@ -116,8 +123,40 @@ export class Platform implements AsyncDisposable {
         ...(this.#options.guestLog ? { guestLog: this.#options.guestLog } : {}),
       },
       this.engine === 'qemu' && !vm.bootFiles ? { ...vm, bootFiles: this.#bootFiles() } : vm,
-      signal ? { signal } : {},
+      { ...(signal ? { signal } : {}), ...(onBoot ? { onBoot } : {}) },
     );
+  }
+
+  /**
+   * Starts the VM of a container that `createContainer` will soon be asked for. Resolves when the start is
+   * under way, or has failed: that is told by `createContainer`, which takes this VM when it would have made the same.
+   */
+  async expectContainer({
+    id,
+    annotations,
+  }: {
+    id: string;
+    annotations?: Record<string, string>;
+  }): Promise<void> {
+    await this.forgetContainer(id);
+    let options: LinuxVmOptions;
+    try {
+      checkContainerId(id);
+      options = this.#vmOptions({ id }, parseAnnotations(annotations));
+    } catch {
+      return;
+    }
+    const booting = Promise.withResolvers<void>();
+    const expected = new ExpectedVm(options, (signal) =>
+      this.createLinuxVm({ ...options, signal, onBoot: booting.resolve }),
+    );
+    this.#expected.set(id, expected);
+    await Promise.race([booting.promise, expected.settled]);
+  }
+
+  /** Ends the VM of an expected container that will not be created after all. */
+  async forgetContainer(id: string): Promise<void> {
+    await this.#claimExpected(id)?.[Symbol.asyncDispose]();
   }
 
   /**
@@ -125,8 +164,9 @@ export class Platform implements AsyncDisposable {
    * are made. A failure leaves nothing behind.
    */
   async createContainer(options: ContainerOptions): Promise<OwnedContainer> {
-    checkContainerId(options.id);
     const { signal } = options;
+    await using expected = this.#claimExpected(options.id);
+    checkContainerId(options.id);
     const annotations = parseAnnotations(options.spec?.annotations);
     this.#checkEngine(annotations);
     await using undo = new AsyncDisposableStack();
@@ -137,7 +177,7 @@ export class Platform implements AsyncDisposable {
       failure.abort(error);
       throw error;
     };
-    const starting = this.createLinuxVm({ ...this.#vmOptions(options, annotations), signal: working })
+    const starting = this.#startVm(expected, this.#vmOptions(options, annotations), working)
       .then((vm) => undo.use(vm))
       .catch(giveUp);
     const preparing = phase('storage: root disks', options.id, () =>
@@ -168,7 +208,25 @@ export class Platform implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#expected.values()].map((expected) => expected[Symbol.asyncDispose]()));
     await this.#services[Symbol.asyncDispose]();
+  }
+
+  #claimExpected(id: string): ExpectedVm | undefined {
+    const expected = this.#expected.get(id);
+    this.#expected.delete(id);
+    return expected;
+  }
+
+  /** The expected VM, or else, once that has ended, a new one. */
+  async #startVm(
+    expected: ExpectedVm | undefined,
+    options: LinuxVmOptions,
+    signal: AbortSignal,
+  ): Promise<UtilityVm> {
+    if (expected?.isFor(options)) return expected.take(signal);
+    await expected?.[Symbol.asyncDispose]();
+    return this.createLinuxVm({ ...options, signal });
   }
 
   #vmOptions(options: ContainerOptions, annotations: ContainerAnnotations): LinuxVmOptions {

@@ -72,7 +72,12 @@ export class UtilityVm implements AsyncDisposable {
   static async start(
     platform: VmPlatform,
     options: LinuxVmOptions,
-    { signal }: CallOptions = {},
+    {
+      signal,
+      onBoot,
+    }: CallOptions & {
+      /** Called once its start is under way, long before its agent answers. */ onBoot?: () => void;
+    } = {},
   ): Promise<UtilityVm> {
     await using undo = new AsyncDisposableStack();
     const system = undo.use(
@@ -91,6 +96,7 @@ export class UtilityVm implements AsyncDisposable {
       { signal, timeout: startTimeout, action: `Cannot start VM "${options.id}"` },
       (deadline) =>
         untilExit(system, options.id, async () => {
+          if (onBoot) setImmediate(onBoot);
           await phase('vm: start', options.id, () => system.start({ signal: deadline }));
           return phase('vm: agent answers', options.id, () => connectToAgent(bridge, deadline));
         }),
