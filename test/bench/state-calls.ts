@@ -9,8 +9,8 @@ import { PrivateContainerd } from '../../setup/containerd/private-containerd.ts'
 import { programs } from '../../setup/prepare.ts';
 import { type Comparison, median, percentile } from './measure.ts';
 
-const rounds = 3;
-const callsPerRound = 4_000;
+const rounds = 5;
+const callsPerRound = 20_000;
 
 interface Rate {
   callsPerSecond: number;

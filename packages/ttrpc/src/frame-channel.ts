@@ -8,7 +8,13 @@ export interface FrameChannelUser extends FrameSink {
 }
 
 /**
- * Frames over a duplex stream. What is sent within one turn of the event loop leaves in one write. A peer that
+ * Frames that leave in one write at most. Fewer writes cost less, but the peer of a long one waits with nothing
+ * to do: with 16 callers on two cores, 4 give half as many calls per second again as writing all at once.
+ */
+const framesPerWrite = 4;
+
+/**
+ * Frames over a duplex stream. What is sent within one turn of the event loop leaves in few writes. A peer that
  * ends its side, even only its sending side, is taken to be gone, as containerd's TTRPC takes it.
  */
 export class FrameChannel {
@@ -17,10 +23,13 @@ export class FrameChannel {
   readonly #decoder: FrameDecoder;
   #open = true;
   #corked = false;
+  /** Since the last write, in this turn. */
+  #gathered = 0;
   #holds = 0;
   #drained: PromiseWithResolvers<void> | undefined;
   readonly #flush = (): void => {
     this.#corked = false;
+    this.#gathered = 0;
     this.stream.uncork();
   };
 
@@ -52,7 +61,13 @@ export class FrameChannel {
       this.stream.cork();
       process.nextTick(this.#flush);
     }
-    return this.stream.write(message);
+    const taken = this.stream.write(message);
+    if (++this.#gathered === framesPerWrite) {
+      this.#gathered = 0;
+      this.stream.uncork();
+      this.stream.cork();
+    }
+    return taken;
   }
 
   /** Resolves when the peer has taken enough for more to be sent, and when the connection is over. */
