@@ -4,6 +4,7 @@ export { addEntropy } from './entropy.ts';
 export { createEventFd, drainEventFd, signalEventFd } from './event-fd.ts';
 export { streamFromFd } from './fd-stream.ts';
 export { FdWatcher, waitUntilReady } from './fd-watcher.ts';
+export { FileLock } from './file-lock.ts';
 export { setHostname } from './hostname.ts';
 export { closeFd } from './libc.ts';
 export { attachLoopDevice, type LoopDevice, type LoopDeviceOptions } from './loop-device.ts';

@@ -14,6 +14,7 @@ const signatures = {
   write: { return: 'i64', arguments: ['i32', 'pointer', 'u64'] },
   pipe2: { return: 'i32', arguments: ['pointer', 'i32'] },
   fcntl: { return: 'i32', arguments: ['i32', 'i32', 'i64'] },
+  flock: { return: 'i32', arguments: ['i32', 'i32'] },
   lseek: { return: 'i64', arguments: ['i32', 'i64', 'i32'] },
   ioctl: { return: 'i32', arguments: ['i32', 'u64', 'pointer'] },
   eventfd: { return: 'i32', arguments: ['u32', 'i32'] },

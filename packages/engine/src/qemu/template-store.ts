@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { NamedLock } from './named-lock.ts';
+import { FileLock } from '@hcsshim/linux';
 
 /** A VM that was saved just after its agent had come up. */
 export interface Template {
@@ -33,6 +33,7 @@ const unfinishedLifetime = 30 * 60_000;
  *     <key>/state       QEMU's migration stream
  *     <key>/meta.json   a TemplateRecord; a template without it, or that does not fit it, is no template
  *     <key>.failed      why the last attempt to make it failed
+ *     <key>.lock        held by whoever makes it
  *
  * A template appears and disappears by a rename. It holds the memory of a freshly booted guest, hence 0700.
  */
@@ -73,7 +74,7 @@ export class TemplateStore {
     const found = await this.find(key);
     if (found) return found;
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    await using _lock = await NamedLock.acquire(`${this.#directory}/${key}`, options);
+    using _lock = await FileLock.acquire(join(this.#directory, `${key}.lock`), options);
     const made = await this.find(key);
     if (made) return made;
     await this.#refuseAfterFailure(key);
@@ -108,10 +109,7 @@ export class TemplateStore {
         stateDigest: digest(state),
       };
       await writeFile(join(hidden, 'meta.json'), JSON.stringify(record), { mode: 0o600 });
-      await rename(hidden, join(this.#directory, key)).catch(async (error) => {
-        // Somebody in another network namespace, where the lock does not reach, was faster.
-        if (!(await this.find(key))) throw error;
-      });
+      await rename(hidden, join(this.#directory, key));
       await rm(this.#failurePath(key), { force: true });
       await this.#prune(key);
       return this.#template(join(this.#directory, key), key);
@@ -145,6 +143,7 @@ export class TemplateStore {
   async #prune(justMade: string): Promise<void> {
     const used: { key: string; at: number }[] = [];
     for (const name of await readdir(this.#directory)) {
+      if (name.endsWith('.lock')) continue;
       const path = join(this.#directory, name);
       const at = await stat(
         name.startsWith('.') || name.endsWith('.failed') ? path : this.#recordPath(name),
