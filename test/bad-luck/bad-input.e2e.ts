@@ -128,6 +128,12 @@ describe('hcsshim run, when something is wrong', { timeout: 300_000 }, () => {
     assertRefused(result, /noise\.tar/);
   });
 
+  placeTest('what a guest says cannot steer the terminal', async (place) => {
+    const result = await place.run(['run', '--engine', 'sandbox', place.image, '--', 'no\u001b[31mred']);
+    assertRefused(result, /no\\x1b\[31mred/);
+    assert.ok(!result.stderr.includes('\u001b'), result.stderr);
+  });
+
   placeTest('numbers that make no sense are refused', async (place) => {
     const run = ['run', '--engine', 'sandbox'];
     assertRefused(

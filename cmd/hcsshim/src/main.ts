@@ -5,6 +5,7 @@ import { type ExecOptions, exec } from './exec.ts';
 import { ps } from './ps.ts';
 import { type RunOptions, run } from './run.ts';
 import { stop } from './stop.ts';
+import { printable } from './terminal.ts';
 
 declare const HCSSHIM_VERSION: string;
 
@@ -77,7 +78,7 @@ program
 program.parseAsync().catch((error: unknown) => {
   // A cause says what an error's own words leave open.
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    console.error(`${at === error ? 'hcsshim: ' : '  because: '}${at.message}`);
+    console.error(`${at === error ? 'hcsshim: ' : '  because: '}${printable(at.message)}`);
   }
   // Docker's code for a failure of the tool itself, not of the command in the container.
   process.exitCode = 125;

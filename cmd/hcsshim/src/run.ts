@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { subscribe } from 'node:diagnostics_channel';
 import { resolve } from 'node:path';
 import { ControlServer, type EngineName, openPlatform, type Phase } from 'hcsshim';
-import { connectStreams, rawTerminal, terminalSize } from './terminal.ts';
+import { connectStreams, printable, rawTerminal, terminalSize } from './terminal.ts';
 
 export interface RunOptions {
   engine?: EngineName;
@@ -37,8 +37,8 @@ async function runContainer(
   const id = options.id ?? randomBytes(6).toString('hex');
   await using platform = await openPlatform({
     ...(options.engine ? { engine: options.engine } : {}),
-    log: (sentence) => console.error(`hcsshim: ${sentence}`),
-    ...(options.guestLog ? { guestLog: (_vm: string, line: string) => console.error(line) } : {}),
+    log: (sentence) => console.error(`hcsshim: ${printable(sentence)}`),
+    ...(options.guestLog ? { guestLog: (_vm: string, line: string) => console.error(printable(line)) } : {}),
   });
   await using container = await platform.createContainer({
     id,
@@ -69,10 +69,11 @@ async function runContainer(
   interruptions.onEach((count) => {
     // Process 1 of a container ignores SIGTERM unless it asked for it: who insists is heard.
     const ending = count === 1 ? container.stop({ patience: 10_000 }) : container.vm.system.terminate();
-    ending.catch((error: Error) => console.error(`hcsshim: ${error.message}`));
+    ending.catch((error: Error) => console.error(`hcsshim: ${printable(error.message)}`));
   });
   const [exit] = await Promise.all([container.wait(), connectStreams(init)]);
-  if (exit.vmExit) console.error(`hcsshim: the VM ended under the container: ${exit.vmExit.reason}`);
+  if (exit.vmExit)
+    console.error(`hcsshim: the VM ended under the container: ${printable(exit.vmExit.reason)}`);
   return exit.exitCode;
 }
 
