@@ -1,20 +1,29 @@
 import assert from 'node:assert/strict';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type EngineName, openPlatform, type UtilityVm } from 'hcsshim';
+import { type EngineName, openPlatform, type Phase, type UtilityVm } from 'hcsshim';
 import { Status } from '../../cmd/containerd-shim-runhcs-v1/src/generated/containerd/types/task_pb.ts';
 import { buildBusyboxImage, busyboxImageName } from '../../setup/containerd/busybox-image.ts';
 import { PrivateContainerd } from '../../setup/containerd/private-containerd.ts';
 import { waitForNoLeftovers } from '../../setup/leftovers.ts';
 import { programs } from '../../setup/prepare.ts';
 import { childrenOf, isAlive, type Shim, ShimStage, until } from '../shim/shim-stage.ts';
+import { CommandPlace } from './command-place.ts';
 
 const SIGKILL = 9;
 /** Whatever is killed, its end must be known in this time, also on a busy machine. In milliseconds. */
 const soon = 20_000;
+
+/** Rejects when `work` takes so long that it may well take for ever. */
+function withinSoon<T>(work: Promise<T>): Promise<T> {
+  const late = sleep(soon, undefined, { ref: false }).then(() => assert.fail('it takes too long'));
+  return Promise.race([work, late]);
+}
 
 /** A test with a stage of its own, in which nothing may be left. */
 function stageTest(
@@ -73,6 +82,30 @@ describe('a VM that dies', { timeout: 300_000 }, () => {
       assert.deepEqual(exit, { type: 'UnexpectedExit', reason: 'QEMU was killed by signal SIGKILL' });
       await waiting;
     });
+  });
+
+  test('a container whose guest hangs while it is made can be given up', async () => {
+    await using place = await CommandPlace.make();
+    await using platform = await openPlatform({ engine: 'qemu' });
+    const patience = new AbortController();
+    const hang = (message: unknown): void => {
+      if ((message as Phase).name !== 'container: mount disks') return;
+      const [qemu] = readFileSync(`/proc/self/task/${process.pid}/children`, 'latin1').split(' ').map(Number);
+      process.kill(qemu as number, 'SIGSTOP');
+      setTimeout(() => patience.abort(new Error('too long')), 100);
+    };
+    subscribe('hcsshim:phase', hang);
+    try {
+      const creating = platform.createContainer({
+        id: 'hung',
+        image: place.image,
+        args: ['true'],
+        signal: patience.signal,
+      });
+      await assert.rejects(withinSoon(creating), /too long/);
+    } finally {
+      unsubscribe('hcsshim:phase', hang);
+    }
   });
 
   test('is ended by force when it hangs', async () => {

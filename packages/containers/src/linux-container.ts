@@ -1,4 +1,4 @@
-import { type CallOptions, HcsError, isHcsError, phase, withDeadline } from '@hcsshim/hcs';
+import { type CallOptions, HcsError, isHcsError, phase, untilAborted, withDeadline } from '@hcsshim/hcs';
 import type { OciProcess, OciSpec } from '@hcsshim/schema';
 import type { GuestProcess, StdioRequest, UtilityVm } from '@hcsshim/uvm';
 import { guestSpec } from './linux-spec.ts';
@@ -131,7 +131,7 @@ export class LinuxContainer implements AsyncDisposable {
   async #startInit(stdio: StdioRequest, options: CallOptions): Promise<GuestProcess> {
     const terminal = this.#spec.process?.terminal ?? false;
     return phase('container: start', this.id, async () => {
-      await this.vm.guest.startContainer(this.id);
+      await untilAborted(this.vm.guest.startContainer(this.id), options.signal);
       return this.vm.createContainerProcess(this.id, { EmulateConsole: terminal }, stdio, options);
     });
   }

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { HvListener } from '@hcsshim/bridge';
-import { type CallOptions, HcsError, type SystemExit, withDeadline } from '@hcsshim/hcs';
+import { type CallOptions, HcsError, type SystemExit, untilAborted, withDeadline } from '@hcsshim/hcs';
 import type { ModifySettingRequest, PropertyQuery, SystemProperties, SystemState } from '@hcsshim/schema';
 import { ControlServer } from './control-server.ts';
 import { type CheckedDocument, documentDisks } from './document.ts';
@@ -17,7 +17,6 @@ import { identifyProcess, type ProcessIdentity, thisProcess } from './process-id
 import { isAbandoned, type StateDirectory, type SystemRecord } from './state-directory.ts';
 import { sweep } from './sweep.ts';
 import { Turns } from './turns.ts';
-import { untilAborted } from './until-aborted.ts';
 import { withUndo } from './with-undo.ts';
 
 export interface OwnedSystemOptions {

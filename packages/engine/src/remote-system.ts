@@ -1,12 +1,18 @@
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type CallOptions, type ComputeSystem, HcsError, type SystemExit, withDeadline } from '@hcsshim/hcs';
+import {
+  type CallOptions,
+  type ComputeSystem,
+  HcsError,
+  type SystemExit,
+  untilAborted,
+  withDeadline,
+} from '@hcsshim/hcs';
 import type { ModifySettingRequest, PropertyQuery, SystemProperties } from '@hcsshim/schema';
 import { type ControlMethod, type ControlResponse, decodeError } from './control-protocol.ts';
 import { LineChannel } from './line-channel.ts';
 import { closedHandleError, operationTimeout } from './operations.ts';
 import type { StateDirectory, SystemRecord } from './state-directory.ts';
-import { untilAborted } from './until-aborted.ts';
 
 /** The owner ends its work by the same limits; it needs a little longer to say so. */
 const answerGrace = 5_000;

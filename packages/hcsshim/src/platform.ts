@@ -194,16 +194,14 @@ export class Platform implements AsyncDisposable {
     if (prepared.status === 'rejected') throw prepared.reason;
     const vm: UtilityVm = started.value;
     const root: RootDisks = prepared.value;
-    const container = await LinuxContainer.create(
-      vm,
-      {
+    const create = (): Promise<LinuxContainer> =>
+      LinuxContainer.create(vm, {
         id: options.id,
         spec: options.spec ?? defaultSpec(root.image, { ...options, hostname: options.id.slice(0, 63) }),
         layers: root.layers,
         scratch: root.scratch,
-      },
-      signal ? { signal } : {},
-    );
+      });
+    const container = await whileWanted(vm, signal, create);
     return new OwnedContainer(container, root.image, undo.move());
   }
 
@@ -262,6 +260,27 @@ export class Platform implements AsyncDisposable {
       problem: `this platform was opened with the ${this.engine} engine`,
       code: 'E_INVALIDARG',
     });
+  }
+}
+
+/** Runs `work` in a VM that is its own. A signal that aborts ends the VM at once: its guest may have hung. */
+async function whileWanted<T>(
+  vm: UtilityVm,
+  signal: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  signal?.throwIfAborted();
+  const end = (): void => void vm.system.terminate().catch(() => {});
+  signal?.addEventListener('abort', end, { once: true });
+  try {
+    const result = await work();
+    signal?.throwIfAborted();
+    return result;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', end);
   }
 }
 

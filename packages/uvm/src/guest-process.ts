@@ -1,6 +1,6 @@
 import type { Duplex, Readable, Writable } from 'node:stream';
 import type { GuestConnection, HvListener, HvSocket } from '@hcsshim/bridge';
-import { type CallOptions, HcsError, isHcsError } from '@hcsshim/hcs';
+import { type CallOptions, HcsError, isHcsError, untilAborted } from '@hcsshim/hcs';
 import { type GuestProcessParameters as MessageParameters, utilityVmId } from '@hcsshim/schema';
 
 /** Which of its standard streams the host wants to hold. The others are closed in the guest. */
@@ -97,7 +97,7 @@ export class GuestProcess {
     const killLate = (pid: number): Promise<void> => place.guest.signalProcess(place.containerId, pid, 9);
     let pid: number;
     try {
-      pid = await abortable(executing, options.signal);
+      pid = await untilAborted(executing, options.signal);
     } catch (error) {
       // The guest may still start it: nobody would know of it then.
       if (options.signal?.aborted) executing.then(killLate).catch(() => {});
@@ -135,7 +135,7 @@ export class GuestProcess {
    * Upstream's agent tells of an exit only after all that the process wrote has been read.
    */
   async wait(options: CallOptions = {}): Promise<number> {
-    return abortable(this.#exit, options.signal);
+    return untilAborted(this.#exit, options.signal);
   }
 
   /** Sends a signal by number. False when the process has ended already. Throws what the guest answers else. */
@@ -192,17 +192,4 @@ function closeAtEnd(stream: Duplex): void {
 function closeWhenGuestDoes(stream: Duplex): void {
   stream.once('end', () => stream.destroy());
   stream.resume();
-}
-
-async function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise;
-  signal.throwIfAborted();
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

@@ -4,12 +4,12 @@ import type { GuestConnection } from '@hcsshim/bridge';
 import { type ComputeSystem, HcsError, isHcsError } from '@hcsshim/hcs';
 import { ScsiDisks } from './scsi-disks.ts';
 
-/** Records what is asked of host and guest; `refuse` makes the one request fail that it names. */
-function stage(refuse?: string): { disks: ScsiDisks; calls: string[] } {
+/** Records what is asked of host and guest; the one request fails that `refused` names. */
+function stage(refused = { call: '' }): { disks: ScsiDisks; calls: string[] } {
   const calls: string[] = [];
   const note = async (call: string): Promise<void> => {
     calls.push(call);
-    if (call !== refuse) return;
+    if (call !== refused.call) return;
     throw new HcsError({ action: 'Cannot', problem: 'it was told to fail', code: 'E_FAIL' });
   };
   const system = {
@@ -61,7 +61,7 @@ test('a writable disk has one user', async () => {
 });
 
 test('a guest that cannot mount it gets it taken off the host again, and the slot is free', async () => {
-  const { disks, calls } = stage('guest Add MappedVirtualDisk 1');
+  const { disks, calls } = stage({ call: 'guest Add MappedVirtualDisk 1' });
   await assert.rejects(disks.mount({ path: '/a.vhd', readOnly: true }), /it was told to fail/);
   assert.equal(calls.at(-1), 'host Remove /0/Attachments/1');
 });
@@ -70,4 +70,51 @@ test('all slots taken is an error that says how many there are', async () => {
   const { disks } = stage();
   for (let count = 1; count < 64; count++) await disks.mount({ path: `/${count}.vhd`, readOnly: true });
   await assert.rejects(disks.mount({ path: '/one-more.vhd', readOnly: true }), /all 64 SCSI slots are taken/);
+});
+
+test('what could not be taken back keeps its slot until a second disposal has gone on with it', async () => {
+  const refused = { call: 'guest Remove MappedVirtualDisk 1' };
+  const { disks, calls } = stage(refused);
+  const disk = await disks.mount({ path: '/a.vhd', readOnly: true });
+  await assert.rejects(async () => disk[Symbol.asyncDispose](), /it was told to fail/);
+  const other = await disks.mount({ path: '/a.vhd', readOnly: true });
+  assert.equal(other.lun, 2);
+  refused.call = 'host Remove /0/Attachments/1';
+  await assert.rejects(async () => disk[Symbol.asyncDispose](), /it was told to fail/);
+  refused.call = '';
+  await disk[Symbol.asyncDispose]();
+  await disk[Symbol.asyncDispose]();
+  assert.deepEqual(
+    calls.filter((call) => call.includes('Remove')),
+    [
+      'guest Remove MappedVirtualDisk 1',
+      'guest Remove MappedVirtualDisk 1',
+      'guest Remove SCSIDevice 1',
+      'host Remove /0/Attachments/1',
+      'host Remove /0/Attachments/1',
+    ],
+  );
+  assert.equal((await disks.mount({ path: '/b.vhd', readOnly: true })).lun, 1);
+});
+
+test('who gives up a disk that is being mounted takes it from nobody else', async () => {
+  const { disks, calls } = stage();
+  const patience = new AbortController();
+  const first = disks.mount({ path: '/a.vhd', readOnly: true }, { signal: patience.signal });
+  const second = disks.mount({ path: '/a.vhd', readOnly: true });
+  patience.abort(new Error('no longer'));
+  await assert.rejects(first, /no longer/);
+  const disk = await second;
+  assert.equal(calls.length, 2);
+  await disk[Symbol.asyncDispose]();
+  assert.equal(calls.length, 5);
+});
+
+test('a disk that everybody gave up while it was being mounted is taken off again', async () => {
+  const { disks, calls } = stage();
+  const signal = AbortSignal.abort(new Error('no longer'));
+  const given = [1, 2].map(() => disks.mount({ path: '/a.vhd', readOnly: true }, { signal }));
+  for (const mount of given) await assert.rejects(mount, /no longer/);
+  assert.equal(calls.at(-1), 'host Remove /0/Attachments/1');
+  assert.equal((await disks.mount({ path: '/b.vhd', readOnly: true })).lun, 1);
 });

@@ -1,5 +1,5 @@
 import type { GuestConnection } from '@hcsshim/bridge';
-import { type CallOptions, type ComputeSystem, HcsError } from '@hcsshim/hcs';
+import { type CallOptions, type ComputeSystem, HcsError, untilAborted } from '@hcsshim/hcs';
 
 export interface ScsiDiskRequest {
   /** A fixed VHD on the host. */
@@ -26,6 +26,10 @@ interface Attachment extends Slot {
   guestPath: string;
   users: number;
   mounted: Promise<void>;
+  /** Aborts once nobody wants the disk any more that is being mounted. */
+  unwanted: AbortController;
+  /** What there is to take back, the next step first. */
+  steps: (() => Promise<unknown>)[];
 }
 
 const lunsPerController = 64;
@@ -60,90 +64,98 @@ export class ScsiDisks {
         code: 'HCS_E_INVALID_STATE',
       });
     }
-    if (shared) {
-      shared.users++;
-      await shared.mounted;
-      return this.#handle(shared);
+    const attachment = shared ?? this.#begin(key, request);
+    attachment.users++;
+    try {
+      await untilAborted(attachment.mounted, options.signal);
+    } catch (error) {
+      // The mount's own error says more than what follows from it.
+      await this.#release(attachment).catch(() => {});
+      throw error;
     }
+    return this.#handle(attachment);
+  }
+
+  #begin(key: string, request: ScsiDiskRequest): Attachment {
     const attachment: Attachment = {
       ...this.#takeSlot(request.path),
       key,
       guestPath: request.guestPath ?? `/run/mounts/scsi/m${this.#mountCount++}`,
-      users: 1,
+      users: 0,
       mounted: Promise.resolve(),
+      unwanted: new AbortController(),
+      steps: [],
     };
+    attachment.steps.push(async () => this.#free(attachment));
     this.#slots[slotIndex(attachment)] = attachment;
     this.#byKey.set(key, attachment);
-    attachment.mounted = this.#attach(attachment, request, options);
-    await attachment.mounted;
-    return this.#handle(attachment);
+    attachment.mounted = this.#attach(attachment, request);
+    attachment.mounted.catch(() => this.#forget(attachment));
+    return attachment;
   }
 
-  async #attach(attachment: Attachment, request: ScsiDiskRequest, options: CallOptions): Promise<void> {
-    const { controller, lun } = attachment;
-    try {
-      await this.#system.modify(
-        {
-          ResourcePath: resourcePath(attachment),
-          RequestType: 'Add',
-          Settings: { Type: 'VirtualDisk', Path: request.path, ReadOnly: request.readOnly },
-        },
-        options,
-      );
-      try {
-        await this.#guest.modifySettings({
-          RequestType: 'Add',
+  async #attach(attachment: Attachment, request: ScsiDiskRequest): Promise<void> {
+    const { controller, lun, unwanted, steps } = attachment;
+    const place = { Controller: controller, Lun: lun };
+    const resource = { ResourcePath: resourcePath(attachment) };
+    await this.#system.modify(
+      {
+        ...resource,
+        RequestType: 'Add',
+        Settings: { Type: 'VirtualDisk', Path: request.path, ReadOnly: request.readOnly },
+      },
+      { signal: unwanted.signal },
+    );
+    steps.unshift(() => this.#system.modify({ ...resource, RequestType: 'Remove' }));
+    unwanted.signal.throwIfAborted();
+    const mount = { MountPath: attachment.guestPath, ...place };
+    await this.#guest.modifySettings({
+      RequestType: 'Add',
+      ResourceType: 'MappedVirtualDisk',
+      Settings: { ...mount, ReadOnly: request.readOnly, Filesystem: 'ext4' },
+    });
+    steps.unshift(
+      () =>
+        this.#guest.modifySettings({
+          RequestType: 'Remove',
           ResourceType: 'MappedVirtualDisk',
-          Settings: {
-            MountPath: attachment.guestPath,
-            Controller: controller,
-            Lun: lun,
-            ReadOnly: request.readOnly,
-            Filesystem: 'ext4',
-          },
-        });
-      } catch (error) {
-        await this.#system
-          .modify({ ResourcePath: resourcePath(attachment), RequestType: 'Remove' })
-          .catch(() => {});
-        throw error;
-      }
-    } catch (error) {
-      this.#free(attachment);
-      throw error;
-    }
+          Settings: mount,
+        }),
+      () =>
+        this.#guest.modifySettings({ RequestType: 'Remove', ResourceType: 'SCSIDevice', Settings: place }),
+    );
   }
 
   #handle(attachment: Attachment): ScsiDisk {
-    let released = false;
+    let releasing: Promise<void> | undefined;
     return {
       controller: attachment.controller,
       lun: attachment.lun,
       guestPath: attachment.guestPath,
-      [Symbol.asyncDispose]: async () => {
-        if (released) return;
-        released = true;
-        if (--attachment.users === 0) await this.#detach(attachment);
+      [Symbol.asyncDispose]: () => {
+        releasing ??= this.#release(attachment).catch((error) => {
+          // Still there, and so is its slot: who disposes of it again goes on where this has failed.
+          releasing = undefined;
+          attachment.users++;
+          throw error;
+        });
+        return releasing;
       },
     };
   }
 
-  async #detach(attachment: Attachment): Promise<void> {
-    const { controller, lun } = attachment;
-    // A request for the same disk that arrives now gets a slot of its own.
-    this.#byKey.delete(attachment.key);
-    await this.#guest.modifySettings({
-      RequestType: 'Remove',
-      ResourceType: 'MappedVirtualDisk',
-      Settings: { MountPath: attachment.guestPath, Controller: controller, Lun: lun },
-    });
-    await this.#guest.modifySettings({
-      RequestType: 'Remove',
-      ResourceType: 'SCSIDevice',
-      Settings: { Controller: controller, Lun: lun },
-    });
-    await this.#system.modify({ ResourcePath: resourcePath(attachment), RequestType: 'Remove' });
-    this.#free(attachment);
+  /** One user less. The last one takes the disk off again. */
+  async #release(attachment: Attachment): Promise<void> {
+    if (--attachment.users > 0) return;
+    this.#forget(attachment);
+    attachment.unwanted.abort();
+    // A mount that is under way comes to its end first: what it has done is then known.
+    await attachment.mounted.catch(() => {});
+    const { steps } = attachment;
+    for (let step = steps[0]; step; step = steps[0]) {
+      await step();
+      steps.shift();
+    }
   }
 
   #takeSlot(path: string): Slot {
@@ -160,6 +172,10 @@ export class ScsiDisks {
 
   #free(attachment: Attachment): void {
     this.#slots[slotIndex(attachment)] = undefined;
+  }
+
+  /** A request for the same disk that arrives now gets a slot of its own. */
+  #forget(attachment: Attachment): void {
     if (this.#byKey.get(attachment.key) === attachment) this.#byKey.delete(attachment.key);
   }
 }

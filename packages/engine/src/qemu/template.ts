@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { HcsError, phase } from '@hcsshim/hcs';
+import { HcsError, phase, untilAborted, withDeadline } from '@hcsshim/hcs';
 import { copySparse } from '@hcsshim/linux';
 import { buildCommandLine, type DiskSlot, InheritedFd, type Machine } from './command-line.ts';
 import { MachineMemory } from './machine-memory.ts';
@@ -123,19 +123,22 @@ async function saveState(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   await qmp.execute('migrate-set-capabilities', capabilities, { signal });
-  const written = Promise.withResolvers<void>();
-  written.promise.catch(() => {});
-  // QEMU 7.2 writes to no plain file, but to a socket.
-  const server = createServer((stream) => {
-    pipeline(stream, createWriteStream(statePath, { mode: 0o600 })).then(written.resolve, written.reject);
+  await withDeadline({ signal, timeout: migrationTimeout, action: 'Cannot save a VM' }, async (deadline) => {
+    const written = Promise.withResolvers<void>();
+    written.promise.catch(() => {});
+    // QEMU 7.2 writes to no plain file, but to a socket.
+    const server = createServer((stream) => {
+      const file = createWriteStream(statePath, { mode: 0o600 });
+      pipeline(stream, file, { signal: deadline }).then(written.resolve, written.reject);
+    });
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(socketPath, resolve));
+    try {
+      await migrated(qmp, 'migrate', { uri: `unix:${socketPath}` }, deadline);
+      await untilAborted(written.promise, deadline);
+    } finally {
+      server.close();
+    }
   });
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(socketPath, resolve));
-  try {
-    await migrated(qmp, 'migrate', { uri: `unix:${socketPath}` }, signal);
-    await written.promise;
-  } finally {
-    server.close();
-  }
 }
 
 async function restoreState(qmp: QmpClient, signal: AbortSignal | undefined): Promise<void> {
