@@ -47,6 +47,13 @@ export class ContentStream {
     this.#zeros(rest);
   }
 
+  /** Zeros that have their place on the disk, but are not written. Whole blocks, in a file that is written in blocks. */
+  reserve(bytes: number): void {
+    this.#openExtent();
+    this.#stream.hole(bytes);
+    this.#position += bytes;
+  }
+
   /** Where the file is. */
   end(): Extent[] {
     this.#closeExtent();

@@ -53,7 +53,7 @@ export class DirectoryEncoder {
 
   /** `name` is a byte string. */
   add(name: string, inode: number, type: FileType): void {
-    const needed = entrySize(name.length);
+    const needed = directoryEntrySize(name.length);
     if (this.#at + needed > this.#end) this.#emit();
     const block = this.#block;
     const at = this.#at;
@@ -64,6 +64,11 @@ export class DirectoryEncoder {
     block.write(name, at + headSize, 'latin1');
     this.#last = at;
     this.#at = at + needed;
+  }
+
+  /** Bytes of entries that fit into a block. */
+  get capacity(): number {
+    return this.#end;
   }
 
   /** Returns the number of blocks. */
@@ -87,7 +92,8 @@ export class DirectoryEncoder {
   }
 }
 
-function entrySize(nameLength: number): number {
+/** Bytes of an entry whose name has so many. */
+export function directoryEntrySize(nameLength: number): number {
   return (headSize + nameLength + 3) & ~3;
 }
 

@@ -1,7 +1,8 @@
 import type { SeekableOutput } from './byte-storage.ts';
 import { ContentStream } from './content-stream.ts';
 import { crc32c } from './crc32c.ts';
-import { DirectoryEncoder } from './directory.ts';
+import { DirectoryEncoder, directoryEntrySize } from './directory.ts';
+import { encodeIndex, indexNames } from './directory-index.ts';
 import { Ext4Error } from './ext4-error.ts';
 import { type Extent, encodeExtents } from './extent.ts';
 import { encodeGroupDescriptor } from './group-descriptor.ts';
@@ -17,6 +18,7 @@ import {
   inodeSeed,
 } from './inode.ts';
 import { InodeTable } from './inode-table.ts';
+import { encodeJournalSuperblock, journalInode, largestJournal, smallestJournal } from './journal.ts';
 import {
   blockSize,
   blocksPerGroup,
@@ -38,6 +40,7 @@ import {
   rootInode,
   typeBits,
 } from './layout.ts';
+import { NameHash } from './name-hash.ts';
 import { checkName, fromByteString, type PathEncoding, toByteString } from './path-name.ts';
 import { encodeSuperblock, superblockOffset } from './superblock.ts';
 import {
@@ -65,8 +68,20 @@ export interface Ext4WriterOptions {
   inlineData?: boolean;
   /** CRC-32C over all metadata. @default false */
   metadataChecksums?: boolean;
+  /**
+   * Index directories of more than a block by the hashes of their names, so that the kernel finds a name without
+   * reading all of them, and let the kernel index those that grow. @default false
+   */
+  indexDirectories?: boolean;
+  /**
+   * Checksums of what describes each group, even without `metadataChecksums`: a group that nothing is in then needs no
+   * bitmaps, and an empty file system of any size takes little place. @default false
+   */
+  groupChecksums?: boolean;
   /** Mark the file system as one that is never written. @default true */
   readOnly?: boolean;
+  /** Bytes of a journal, from 4 MiB to 512 MiB and a multiple of 4096; not with `readOnly`. @default none */
+  journalSize?: number;
   /** Make the directory where e2fsck puts what it finds. @default true */
   lostAndFound?: boolean;
   /** A GUID. @default all zeros */
@@ -145,6 +160,7 @@ export class Ext4Writer {
   readonly #maximumDiskSize: number;
   readonly #descriptorBlocks: number;
   readonly #uuid: Uint8Array;
+  readonly #nameHash: NameHash;
   readonly #checksumSeed: number | undefined;
   readonly #inodes = new InodeTable();
   readonly #root: Directory;
@@ -186,6 +202,7 @@ export class Ext4Writer {
     this.#options = options;
     this.#maximumDiskSize = maximumDiskSize;
     this.#uuid = parseUuid(uuid);
+    this.#nameHash = new NameHash(this.#uuid);
     this.#checksumSeed = options.metadataChecksums ? crc32c(0xffffffff, this.#uuid) : undefined;
     const mostGroups = Math.ceil(maximumDiskSize / (blocksPerGroup * blockSize));
     this.#descriptorBlocks = Math.ceil((mostGroups * groupDescriptorSize) / blockSize);
@@ -196,6 +213,7 @@ export class Ext4Writer {
     this.#root = root;
     this.#directories.set(rootInode, root);
     this.#setAttributes(rootInode, '/', { type: 'directory' });
+    if (options.journalSize !== undefined) this.#writeJournal(options.journalSize);
     if (options.lostAndFound ?? true) this.create('lost+found', { type: 'directory', mode: 0o700 });
   }
 
@@ -326,6 +344,25 @@ export class Ext4Writer {
     return this.#writeGroups(plan);
   }
 
+  #writeJournal(size: number): void {
+    if (this.#options.readOnly ?? true) {
+      throw new Ext4Error('INVALID_OPTION', 'Cannot give the image a journal: it is marked as read-only');
+    }
+    if (!(size >= smallestJournal && size <= largestJournal && size % blockSize === 0)) {
+      throw new Ext4Error(
+        'INVALID_OPTION',
+        `Cannot give the image a journal of ${size} bytes: give a multiple of ${blockSize} from ${smallestJournal} to ${largestJournal}`,
+      );
+    }
+    this.#setAttributes(journalInode, 'journal', { type: 'file', mode: 0o600 });
+    const firstBlock = this.#stream.position / blockSize;
+    this.#content.begin(size);
+    this.#content.write(encodeJournalSuperblock(size / blockSize));
+    this.#content.reserve(size - blockSize);
+    const file = { path: 'journal', inode: journalInode, size, firstBlock };
+    this.#mapContent(file, this.#inodes.get(journalInode), this.#content.end());
+  }
+
   #writeTarget(inode: number, path: string, target: string): void {
     const bytes = Buffer.from(target, 'latin1');
     if (bytes.length <= longestInlineTarget) {
@@ -405,7 +442,12 @@ export class Ext4Writer {
     this.#mapContent(file, fields, this.#content.end());
   }
 
-  #mapContent({ inode, size, firstBlock }: OpenFile, fields: Inode, extents: readonly Extent[]): void {
+  #mapContent(
+    { inode, size, firstBlock }: OpenFile,
+    fields: Inode,
+    extents: readonly Extent[],
+    moreFlags = 0,
+  ): void {
     const treeBlocks = encodeExtents(
       this.#inodes.view(inode),
       this.#inodes.offset(inode) + blockFieldOffset,
@@ -421,7 +463,7 @@ export class Ext4Writer {
     this.#inodes.set(inode, {
       ...fields,
       size,
-      flags: InodeFlag.extents,
+      flags: InodeFlag.extents | moreFlags,
       sectors: fields.sectors + count * sectorsPerBlock,
     });
   }
@@ -665,8 +707,7 @@ export class Ext4Writer {
 
   readonly #directoryEncoder = new DirectoryEncoder((block) => this.#stream.append(block));
 
-  #writeDirectory({ inode, parent, entries, subdirectories }: Directory): void {
-    const physical = this.#stream.position / blockSize;
+  #writeLinear({ inode, parent, entries }: Directory): number {
     const encoder = this.#directoryEncoder;
     encoder.begin(this.#inodeSeed(inode));
     encoder.add('.', inode, 'directory');
@@ -674,10 +715,37 @@ export class Ext4Writer {
     for (const [name, entry] of entries) {
       encoder.add(name, entry, fileTypeOf(this.#inodes.mode(entry)) as FileType);
     }
-    const blocks = encoder.end();
+    return encoder.end();
+  }
+
+  /** Returns the number of blocks, or undefined when an index is not wanted, not needed, or would not suffice. */
+  #writeIndexed({ inode, parent, entries }: Directory): number | undefined {
+    if (!this.#options.indexDirectories) return undefined;
+    const checksumSeed = this.#inodeSeed(inode);
+    const encoder = this.#directoryEncoder;
+    encoder.begin(checksumSeed);
+    let bytes = directoryEntrySize('.'.length) + directoryEntrySize('..'.length);
+    for (const name of entries.keys()) bytes += directoryEntrySize(name.length);
+    if (bytes <= encoder.capacity) return undefined;
+    const index = indexNames(entries.keys(), this.#nameHash, encoder.capacity);
+    const blocks = encodeIndex(index, { inode, parent: parent.inode, checksumSeed });
+    if (!blocks) return undefined;
+    for (const block of blocks) this.#stream.append(block);
+    for (const name of index.names) {
+      const entry = entries.get(name)!;
+      encoder.add(name, entry, fileTypeOf(this.#inodes.mode(entry)) as FileType);
+    }
+    return blocks.length + encoder.end();
+  }
+
+  #writeDirectory(directory: Directory): void {
+    const { inode, subdirectories } = directory;
+    const physical = this.#stream.position / blockSize;
+    const indexed = this.#writeIndexed(directory);
+    const blocks = indexed ?? this.#writeLinear(directory);
     const fields = { ...this.#inodes.get(inode), links: subdirectories + 2 };
     const file = { path: '', inode, size: blocks * blockSize, firstBlock: physical };
-    this.#mapContent(file, fields, [{ logical: 0, physical, blocks }]);
+    this.#mapContent(file, fields, [{ logical: 0, physical, blocks }], indexed ? InodeFlag.index : 0);
   }
 
   #writeGroups(plan: GroupPlan): Ext4Image {
@@ -698,14 +766,20 @@ export class Ext4Writer {
     const blockBits = new BitmapEncoder(freeBlockRanges);
     const inodeBits = new BitmapEncoder(freeInodeRanges);
     const bitmaps = new ImageStream(this.#output, plan.bitmaps * blockSize, this.#maximumDiskSize);
+    const checked = this.#checksumSeed !== undefined || (this.#options.groupChecksums ?? false);
     let freeBlocks = 0;
     let freeInodes = 0;
     for (let group = 0; group < groups; group++) {
       const firstBlock = group * blocksPerGroup;
       const free = blockBits.encode(firstBlock, Math.min(blocksPerGroup, blocks - firstBlock));
       const inodesFree = inodeBits.encode(group * inodesPerGroup + 1, inodesPerGroup);
-      bitmaps.append(blockBits.bitmap);
-      bitmaps.append(inodeBits.bitmap);
+      // The last group may be smaller, which only its bitmap says.
+      const noBlocks = checked && free === blocksPerGroup && group < groups - 1;
+      const noInodes = checked && inodesFree === inodesPerGroup;
+      if (noBlocks) bitmaps.hole(blockSize);
+      else bitmaps.append(blockBits.bitmap);
+      if (noInodes) bitmaps.hole(blockSize);
+      else bitmaps.append(inodeBits.bitmap);
       freeBlocks += free;
       freeInodes += inodesFree;
       const descriptor = {
@@ -716,15 +790,18 @@ export class Ext4Writer {
         freeInodes: inodesFree,
         directories: directories[group]!,
       };
-      const checksums =
-        this.#checksumSeed === undefined
-          ? undefined
-          : {
-              seed: this.#checksumSeed,
-              blockBitmap: blockBits.bitmap,
-              inodeBitmap: inodeBits.bitmap,
+      const checksums = checked
+        ? {
+            kind: this.#checksumSeed === undefined ? { uuid: this.#uuid } : { seed: this.#checksumSeed },
+            blockBitmap: noBlocks ? undefined : blockBits.bitmap,
+            inodeBitmap: noInodes ? undefined : inodeBits.bitmap,
+            inodesPerGroup,
+            unusedInodes: Math.min(
               inodesPerGroup,
-            };
+              Math.max(0, (group + 1) * inodesPerGroup - this.#inodes.last),
+            ),
+          }
+        : undefined;
       encodeGroupDescriptor(descriptors, group * groupDescriptorSize, group, descriptor, checksums);
     }
     bitmaps.end();
@@ -737,11 +814,20 @@ export class Ext4Writer {
   }
 
   #superblock({ blocks, freeBlocks, inodes, freeInodes }: Ext4Image, inodesPerGroup: number): Uint8Array {
-    const { inlineData, metadataChecksums, readOnly = true, label = '', time = 0 } = this.#options;
+    const {
+      inlineData,
+      metadataChecksums,
+      groupChecksums,
+      indexDirectories,
+      journalSize,
+      readOnly = true,
+      label = '',
+      time = 0,
+    } = this.#options;
     const { sparseSuper2, extendedAttributes } = Compat;
     const { fileType, extents, flexibleGroups } = Incompat;
     const { largeFile, hugeFile, extraInodeSize } = ReadOnlyCompat;
-    return encodeSuperblock({
+    const fields = {
       inodes,
       blocks,
       freeBlocks,
@@ -751,20 +837,31 @@ export class Ext4Writer {
       blocksPerGroup,
       inodesPerGroup,
       inodeSize,
-      compat: sparseSuper2 | extendedAttributes,
+      compat:
+        sparseSuper2 |
+        extendedAttributes |
+        (journalSize === undefined ? 0 : Compat.journal) |
+        (indexDirectories ? Compat.directoryIndex : 0),
       incompat: fileType | extents | flexibleGroups | (inlineData ? Incompat.inlineData : 0),
       readOnlyCompat:
         largeFile |
         hugeFile |
         extraInodeSize |
         (readOnly ? ReadOnlyCompat.readOnly : 0) |
-        (metadataChecksums ? ReadOnlyCompat.metadataChecksums : 0),
+        (metadataChecksums
+          ? ReadOnlyCompat.metadataChecksums
+          : groupChecksums
+            ? ReadOnlyCompat.groupChecksums
+            : 0),
       uuid: this.#uuid,
       label: toByteString(label, this.#encoding),
       hashSeed: this.#uuid,
       descriptorSize: groupDescriptorSize,
       madeAt: time,
-    });
+    };
+    if (journalSize === undefined) return encodeSuperblock(fields);
+    const blockField = this.#inodes.bytes(journalInode, blockFieldOffset, blockFieldOffset + blockFieldSize);
+    return encodeSuperblock(fields, { inode: journalInode, blockField, size: journalSize });
   }
 }
 

@@ -1,3 +1,4 @@
+import { crc16 } from './crc16.ts';
 import { crc32c, crc32cWord } from './crc32c.ts';
 import { groupDescriptorSize } from './layout.ts';
 
@@ -12,8 +13,14 @@ import { groupDescriptorSize } from './layout.ts';
  *   +--------+--------+-------+-------+-------+------+-------+---------+----------+----------+--------+----------+
  */
 
-/** The inode table has been zeroed; with checksums a kernel would otherwise do it in the background. */
-const tableZeroed = 0x4;
+const GroupFlag = {
+  /** No inode of the group is in use, and its bitmap was not written. */
+  noInodes: 0x1,
+  /** The same of blocks. */
+  noBlocks: 0x2,
+  /** The inode table has been zeroed; with checksums a kernel would otherwise do it in the background. */
+  tableZeroed: 0x4,
+} as const;
 
 export interface GroupDescriptor {
   blockBitmap: number;
@@ -24,12 +31,15 @@ export interface GroupDescriptor {
   directories: number;
 }
 
-/** What checksums are made with: the file system's seed, and the bitmaps that they are of. */
+/** What checksums are made with. A bitmap that was not written is undefined. */
 export interface GroupChecksums {
-  seed: number;
-  blockBitmap: Uint8Array;
-  inodeBitmap: Uint8Array;
+  /** `metadata_csum` is over all metadata, the older `gdt_csum` over descriptors alone. */
+  kind: { seed: number } | { uuid: Uint8Array };
+  blockBitmap: Uint8Array | undefined;
+  inodeBitmap: Uint8Array | undefined;
   inodesPerGroup: number;
+  /** Inodes at the end of the group that were never in use. */
+  unusedInodes: number;
 }
 
 export function encodeGroupDescriptor(
@@ -47,11 +57,20 @@ export function encodeGroupDescriptor(
   bytes.writeUInt16LE(fields.freeInodes, 14);
   bytes.writeUInt16LE(fields.directories, 16);
   if (!checksums) return;
-  const { seed, blockBitmap, inodeBitmap, inodesPerGroup } = checksums;
-  bytes.writeUInt16LE(tableZeroed, 18);
-  bytes.writeUInt16LE(crc32c(seed, blockBitmap) & 0xffff, 24);
-  bytes.writeUInt16LE(crc32c(seed, inodeBitmap, 0, inodesPerGroup / 8) & 0xffff, 26);
-  bytes.writeUInt16LE(crc32c(crc32cWord(seed, group), bytes) & 0xffff, 30);
+  const { kind, blockBitmap, inodeBitmap, inodesPerGroup, unusedInodes } = checksums;
+  const { tableZeroed, noBlocks, noInodes } = GroupFlag;
+  bytes.writeUInt16LE(tableZeroed | (blockBitmap ? 0 : noBlocks) | (inodeBitmap ? 0 : noInodes), 18);
+  bytes.writeUInt16LE(unusedInodes, 28);
+  if ('seed' in kind) {
+    const { seed } = kind;
+    if (blockBitmap) bytes.writeUInt16LE(crc32c(seed, blockBitmap) & 0xffff, 24);
+    if (inodeBitmap) bytes.writeUInt16LE(crc32c(seed, inodeBitmap, 0, inodesPerGroup / 8) & 0xffff, 26);
+    bytes.writeUInt16LE(crc32c(crc32cWord(seed, group), bytes) & 0xffff, 30);
+  } else {
+    const number = Buffer.alloc(4);
+    number.writeUInt32LE(group);
+    bytes.writeUInt16LE(crc16(crc16(crc16(0xffff, kind.uuid), number), bytes.subarray(0, 30)), 30);
+  }
 }
 
 export function decodeGroupDescriptor(from: Uint8Array, size: number): GroupDescriptor {

@@ -49,6 +49,13 @@ export class ImageStream {
     }
   }
 
+  /** Bytes that are not written, and so read as zeros. */
+  hole(count: number): void {
+    if (this.position + count > this.#limit) throw diskSizeExceeded(this.#limit);
+    this.#flush();
+    this.#start += count;
+  }
+
   /** Fills up to the end of a block, and returns the number of the next. */
   align(): number {
     this.zeros((blockSize - (this.position % blockSize)) % blockSize);

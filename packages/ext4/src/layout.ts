@@ -35,6 +35,7 @@ export const longestInlineTarget = 59;
 export const mostLinks = 65000;
 
 export const Compat = {
+  journal: 0x4,
   extendedAttributes: 0x8,
   directoryIndex: 0x20,
   sparseSuper2: 0x200,

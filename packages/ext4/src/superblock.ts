@@ -61,7 +61,18 @@ export interface Superblock {
   checksumSeed: number;
 }
 
-export function encodeSuperblock(fields: Omit<Superblock, 'checksumSeed' | 'firstMetaGroup'>): Uint8Array {
+/** Where the journal is, for who has lost its inode. */
+export interface JournalPlace {
+  inode: number;
+  /** The 60 bytes of its block field. */
+  blockField: Uint8Array;
+  size: number;
+}
+
+export function encodeSuperblock(
+  fields: Omit<Superblock, 'checksumSeed' | 'firstMetaGroup'>,
+  journal?: JournalPlace,
+): Uint8Array {
   const bytes = Buffer.alloc(superblockSize);
   const { blockSize, readOnlyCompat } = fields;
   const words: [number, number][] = [
@@ -96,8 +107,16 @@ export function encodeSuperblock(fields: Omit<Superblock, 'checksumSeed' | 'firs
   bytes.set(fields.uuid, 104);
   bytes.write(fields.label, 120, 16, 'latin1');
   bytes.set(fields.hashSeed, 236);
-  // Half MD4, for the day somebody adds an index to a directory.
+  // Indexes of directories hash by half MD4.
   bytes[252] = 1;
+  if (journal) {
+    bytes.writeUInt32LE(journal.inode, 224);
+    // The copy that follows is of an inode.
+    bytes[253] = 1;
+    bytes.set(journal.blockField, 268);
+    bytes.writeUInt32LE(Math.floor(journal.size / 2 ** 32), 328);
+    bytes.writeUInt32LE(journal.size % 2 ** 32, 332);
+  }
   bytes.writeUInt16LE(extraInodeSize, 348);
   bytes.writeUInt16LE(extraInodeSize, 350);
   if (readOnlyCompat & ReadOnlyCompat.metadataChecksums) {
