@@ -5,7 +5,7 @@ import { prepare, root } from './prepare.ts';
 import { StepDisplay } from './terminal.ts';
 
 await prepare(new StepDisplay(), {
-  packages: ['containerd', 'crun', 'runc', 'busybox', 'e2fsprogs', 'qemu', 'xz'],
+  packages: ['containerd', 'crun', 'runc', 'busybox', 'qemu', 'xz'],
   bootFiles: true,
 });
 const { status } = spawnSync(

@@ -9,7 +9,7 @@ import { StepDisplay } from './terminal.ts';
 
 const { values } = parseArgs({ options: { base: { type: 'string' } } });
 await prepare(new StepDisplay(), {
-  packages: ['busybox', 'e2fsprogs', 'xz'],
+  packages: ['busybox', 'xz'],
   bootFiles: true,
   ...(values.base ? { base: values.base } : {}),
 }).catch((error: unknown) => {

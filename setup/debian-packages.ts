@@ -23,7 +23,7 @@ export const debianPackages = {
     provides: '/bin/busybox',
     neededFor: 'the image that is run, and the guest',
   },
-  e2fsprogs: { name: 'e2fsprogs', provides: '/sbin/mke2fs', neededFor: 'layer disks' },
+  e2fsprogs: { name: 'e2fsprogs', provides: '/sbin/mke2fs', neededFor: 'checking disks in tests' },
   xz: { name: 'xz-utils', provides: 'xz', neededFor: 'unpacking the guest kernel' },
   runc: { name: 'runc', provides: 'runc', neededFor: 'comparing with the runc shim' },
   iproute2: { name: 'iproute2', provides: 'ip', neededFor: 'looking for leaks in tests' },

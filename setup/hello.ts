@@ -37,13 +37,7 @@ if (values.help) {
 async function hello(engine: string): Promise<void> {
   const display = new StepDisplay();
   await prepare(display, {
-    packages: [
-      'containerd',
-      'crun',
-      'busybox',
-      'e2fsprogs',
-      ...(engine === 'qemu' ? (['qemu', 'xz'] as const) : []),
-    ],
+    packages: ['containerd', 'crun', 'busybox', ...(engine === 'qemu' ? (['qemu', 'xz'] as const) : [])],
     bootFiles: engine === 'qemu',
   });
   const stateDirectory = '/run/hcsshim-hello';

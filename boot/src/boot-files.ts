@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { createGunzip, createGzip, zstdCompress } from 'node:zlib';
-import { encodeVhdFooter } from '@hcsshim/storage';
+import { encodeVhdFooter, MemoryStorage } from '@hcsshim/ext4';
 import { makeBusyboxBase } from './busybox-base.ts';
 import { writeCpio } from './cpio.ts';
 import {
@@ -28,7 +28,7 @@ import {
   sha256OfFile,
   unpackPackage,
 } from './debian-packages.ts';
-import { makeExt4 } from './ext4.ts';
+import { makeExt4, writeExt4 } from './ext4.ts';
 import { FileTree } from './file-tree.ts';
 import { makeGuestDelta } from './guest-delta.ts';
 import { loadGuestKernel } from './guest-kernel.ts';
@@ -64,7 +64,6 @@ const guestPackages: PackageSelection = {
 /** Fixed, so that the same tree makes the same bytes. */
 const rootDisk = {
   uuid: '6e8c5f2a-1d0b-4c7e-9a53-0f4b8d2c7e61',
-  hashSeed: '0b1f6d3c-5e2a-4f8d-b7c9-3a6e1d8f2c40',
   label: 'hcsshim-root',
 };
 
@@ -216,7 +215,7 @@ async function build({
 
   onProgress('making the root disk', 0.9);
   const disk = join(work, 'rootfs.vhd');
-  const diskSize = await makeExt4({ tree: rootfs, output: disk, ...rootDisk, signal });
+  const diskSize = makeExt4({ tree: rootfs, output: disk, ...rootDisk, signal });
   await appendFile(disk, encodeVhdFooter({ size: diskSize, id: Buffer.from(key, 'hex').subarray(0, 16) }));
   return kernel.release;
 }
@@ -256,8 +255,18 @@ function buildKey(packages: readonly DebianPackage[], inputs: Inputs, sources: s
     `sources ${sources}`,
     // Made by another package, whose sources are not in the digest.
     `footer ${Buffer.from(encodeVhdFooter({ size: 512, id: new Uint8Array(16) })).toString('hex')}`,
+    `ext4 ${sampleDisk()}`,
     `zlib ${process.versions.zlib} zstd ${process.versions.zstd}`,
   ]);
+}
+
+/** Digest of a small disk: it changes when disks are written in another way. */
+function sampleDisk(): string {
+  const tree = new FileTree();
+  tree.file('folder/file', 'content');
+  const disk = new MemoryStorage();
+  writeExt4(disk, { tree, ...rootDisk });
+  return createHash('sha256').update(disk.bytes).digest('hex');
 }
 
 /** Of this package's sources, or of the one file that they were bundled to. */

@@ -4,8 +4,8 @@ import { runHostTool } from './host-tool.ts';
 
 test('a program that is missing is named with its Debian package', async () => {
   await assert.rejects(
-    runHostTool('mke2fs', [], { action: 'Cannot make a disk', env: { PATH: '/nonexistent' } }),
-    /^Error: Cannot make a disk: the program "mke2fs" is missing, install the Debian package "e2fsprogs"$/,
+    runHostTool('xz', [], { action: 'Cannot unpack it', env: { PATH: '/nonexistent' } }),
+    /^Error: Cannot unpack it: the program "xz" is missing, install the Debian package "xz-utils"$/,
   );
 });
 

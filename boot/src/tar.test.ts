@@ -87,7 +87,10 @@ test('a damaged, a cut and a too large tar are errors that name the file', async
     readTar(Readable.from([input]), { name: 'x.tar', ...(limit === undefined ? {} : { limit }) });
   const damaged = Buffer.from(bytes);
   damaged[0] = 0x7a;
-  await assert.rejects(read(damaged), /Cannot read tar "x\.tar": found a header with a wrong checksum/);
-  await assert.rejects(read(bytes.subarray(0, 1600)), /Cannot read tar "x\.tar": found its end too early/);
-  await assert.rejects(read(bytes, 500), /Cannot read tar "x\.tar": found more data than is allowed for/);
+  await assert.rejects(read(damaged), /Cannot read tar "x\.tar", .*wrong checksum/);
+  await assert.rejects(
+    read(bytes.subarray(0, 1600)),
+    /Cannot read tar "x\.tar", .*in the middle of an entry/,
+  );
+  await assert.rejects(read(bytes, 500), /Cannot read tar "x\.tar", .*more data than is allowed for/);
 });

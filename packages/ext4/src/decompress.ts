@@ -21,10 +21,18 @@ export async function* decompress(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   await using input = new Lookahead(source);
   const head = await input.peek(longestMagic);
-  const begins = (magic: readonly number[]): boolean => magic.every((byte, index) => head[index] === byte);
-  if (begins(gzipMagic)) yield* through(input, createGunzip({ chunkSize }), signal);
-  else if (begins(zstdMagic)) yield* through(input, createZstdDecompress({ chunkSize }), signal);
+  if (begins(head, gzipMagic)) yield* through(input, createGunzip({ chunkSize }), signal);
+  else if (begins(head, zstdMagic)) yield* through(input, createZstdDecompress({ chunkSize }), signal);
   else yield* input.chunks();
+}
+
+/** Whether a stream that begins with these bytes, four or more, is compressed in a way that `decompress` knows. */
+export function isCompressed(head: Uint8Array): boolean {
+  return begins(head, gzipMagic) || begins(head, zstdMagic);
+}
+
+function begins(head: Uint8Array, magic: readonly number[]): boolean {
+  return magic.every((byte, index) => head[index] === byte);
 }
 
 async function* through(

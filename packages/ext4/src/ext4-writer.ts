@@ -28,6 +28,7 @@ import {
   type FileTime,
   type FileType,
   fileTypeOf,
+  firstFreeInode,
   groupDescriptorSize,
   Incompat,
   InodeFlag,
@@ -319,6 +320,11 @@ export class Ext4Writer {
   makeParents(path: string, attributes: Partial<FileAttributes> = {}): void {
     this.#finishFile();
     this.#locate(path, attributes);
+  }
+
+  /** How many files and directories have been made, those that the file system needs for itself left out. */
+  get created(): number {
+    return this.#inodes.last - firstFreeInode + 1;
   }
 
   /** What is known of a file; undefined when there is none. A symlink at the end is not followed. */

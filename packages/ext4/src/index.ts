@@ -6,7 +6,7 @@ export {
   type SeekableInput,
   type SeekableOutput,
 } from './byte-storage.ts';
-export type { ByteSource } from './decompress.ts';
+export { type ByteSource, decompress, isCompressed } from './decompress.ts';
 export type { DirectoryEntry } from './directory.ts';
 export { type DirectoryToExt4Options, directoryToExt4 } from './directory-to-ext4.ts';
 export { Ext4Error, type Ext4ErrorCode } from './ext4-error.ts';

@@ -47,6 +47,8 @@ export interface TarEntry {
   xattrs: ReadonlyMap<string, Uint8Array>;
   /** Where in the archive the entry's header begins. */
   offset: number;
+  /** Where what is stored of its content begins; of a sparse file that is its list of parts. */
+  contentOffset: number;
 }
 
 /** What takes the parts of an archive, in their order. */
@@ -162,6 +164,22 @@ export class TarDecoder {
     this.#offset += chunk.length;
   }
 
+  /**
+   * Bytes that come next and that nobody needs, when the consumer does without the content at hand: who can may
+   * leave them out and say so by `skip`.
+   */
+  get skippable(): number {
+    const state = this.#state;
+    if (state.is === 'content') return state.left + state.padding;
+    return state.is === 'skip' ? state.left : 0;
+  }
+
+  /** Goes on as if all that is skippable had been pushed, but tells the consumer nothing of it. */
+  skip(): void {
+    this.#offset += this.skippable;
+    this.#state = { is: 'header' };
+  }
+
   /** Says that the archive is over. Throws when that is in the middle of an entry. */
   end(): void {
     const { is } = this.#state;
@@ -239,6 +257,7 @@ export class TarDecoder {
       minor: type === 'character' || type === 'block' ? this.#number(block, 337, 8) : 0,
       xattrs: plain ? noXattrs : this.#xattrs(),
       offset,
+      contentOffset: offset + blockLength,
     };
     const accessed = this.#paxTime('atime');
     const changed = this.#paxTime('ctime');

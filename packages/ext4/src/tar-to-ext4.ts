@@ -13,13 +13,18 @@ export interface TarToExt4Options extends Omit<Ext4WriterOptions, 'pathEncoding'
   /** Leave out `trusted.*` attributes of the archive, by which overlayfs is steered. @default false */
   dropTrusted?: boolean;
   /** LIMIT_EXCEEDED beyond. @default none */
-  limits?: { /** Entries of the archive. */ entries?: number /** Content of all files. */; bytes?: number };
+  limits?: {
+    /** Entries of the archive, and files and directories made for them. */ entries?: number /** Content of all files. */;
+    bytes?: number;
+  };
   signal?: AbortSignal | undefined;
 }
 
 const whiteoutPrefix = '.wh.';
 const opaqueMarker = '.wh..wh..opq';
 const opaqueAttribute = 'trusted.overlay.opaque';
+/** PATH_MAX without its NUL, in bytes. */
+const longestPath = 4095;
 /** A synchronous source lets others have their turn after so many bytes. */
 const turn = 16 << 20;
 
@@ -85,6 +90,7 @@ class LayerWriter implements TarConsumer {
     const cut = path.lastIndexOf('/') + 1;
     const name = path.slice(cut);
     writer.makeParents(path);
+    this.#checkLimit(writer.created);
     if (this.#options.convertWhiteouts && name.startsWith(whiteoutPrefix)) {
       this.#skipping = true;
       if (name === opaqueMarker) this.#makeOpaque(path.slice(0, cut));
@@ -142,6 +148,12 @@ class LayerWriter implements TarConsumer {
 
   /** From the root on; `..` leads at most to it. */
   #path(text: string): string {
+    if (text.length > longestPath) {
+      throw new Ext4Error(
+        'INVALID_NAME',
+        `Cannot use a path that has ${text.length} bytes: allowed are ${longestPath}`,
+      );
+    }
     const path = this.#options.convertBackslashes ? forward(text) : text;
     if (!path.includes('..')) return path;
     const names: string[] = [];
@@ -153,18 +165,16 @@ class LayerWriter implements TarConsumer {
   }
 
   #count({ size }: TarEntry): void {
-    const { entries = Number.POSITIVE_INFINITY, bytes = Number.POSITIVE_INFINITY } =
-      this.#options.limits ?? {};
-    this.#entries++;
+    const { bytes = Number.POSITIVE_INFINITY } = this.#options.limits ?? {};
+    this.#checkLimit(++this.#entries);
     this.#bytes += size;
-    const exceeded =
-      this.#entries > entries ? `${entries} entries` : this.#bytes > bytes ? `${bytes} bytes` : undefined;
-    if (exceeded) {
-      throw new Ext4Error(
-        'LIMIT_EXCEEDED',
-        `Cannot convert the tar archive: it has more than the allowed ${exceeded}`,
-      );
-    }
+    if (this.#bytes > bytes) throw exceeded(`${bytes} bytes`);
+  }
+
+  /** One long path can make thousands of directories. */
+  #checkLimit(count: number): void {
+    const { entries = Number.POSITIVE_INFINITY } = this.#options.limits ?? {};
+    if (count > entries) throw exceeded(`${entries} entries`);
   }
 
   /** Adds to an error which member it is about. */
@@ -177,6 +187,13 @@ class LayerWriter implements TarConsumer {
       throw new Ext4Error(error.code, message, { cause: error });
     }
   }
+}
+
+function exceeded(limit: string): Ext4Error {
+  return new Ext4Error(
+    'LIMIT_EXCEEDED',
+    `Cannot convert the tar archive: it has more than the allowed ${limit}`,
+  );
 }
 
 function attributesOf(entry: TarEntry): FileAttributes {

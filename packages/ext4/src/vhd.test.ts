@@ -35,3 +35,15 @@ test('the footer has the bytes of the specification', () => {
   assert.equal(footer.toString('hex', 40, 64), '0000000002800000000000000280000003c3051100000002');
   assert.equal(Buffer.from(encodeVhdFooter({ size: 2 ** 41, id })).toString('hex', 56, 60), 'ffff10ff');
 });
+
+for (const [size, cylinders, heads, sectors] of [
+  [20 * 1024 ** 3, 41610, 16, 63],
+  [1024 ** 3, 2080, 16, 63],
+  [200 * 1024 ** 2, 825, 16, 31],
+  [1024 ** 4, 65535, 16, 255],
+] as const) {
+  test(`a disk of ${size / 1024 ** 2} MiB has the geometry of the specification`, () => {
+    const view = Buffer.from(encodeVhdFooter({ size, id }));
+    assert.deepEqual([view.readUInt16BE(56), view[58], view[59]], [cylinders, heads, sectors]);
+  });
+}

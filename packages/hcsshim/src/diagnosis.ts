@@ -16,7 +16,6 @@ export interface Finding {
 const programs = [
   { name: 'qemu-system-x86_64', package: 'qemu-system-x86', use: 'the qemu engine' },
   { name: 'crun', package: 'crun', use: 'the sandbox engine' },
-  { name: 'mke2fs', package: 'e2fsprogs', use: 'layer disks' },
   { name: 'setpriv', package: 'util-linux', use: 'both engines' },
 ];
 

@@ -30,3 +30,4 @@ export { copySparse } from './sparse-copy.ts';
 export { SystemCallError } from './system-call-error.ts';
 export { connectUnix, listenUnix, openSocketPair } from './unix-socket.ts';
 export { connectVsock, listenVsock, VsockCid, vsockPortAny } from './vsock.ts';
+export { readXattrs } from './xattr.ts';

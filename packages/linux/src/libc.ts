@@ -37,6 +37,8 @@ const signatures = {
   // File systems
   mount: { return: 'i32', arguments: ['pointer', 'pointer', 'pointer', 'u64', 'pointer'] },
   umount2: { return: 'i32', arguments: ['pointer', 'i32'] },
+  llistxattr: { return: 'i64', arguments: ['pointer', 'pointer', 'u64'] },
+  lgetxattr: { return: 'i64', arguments: ['pointer', 'pointer', 'pointer', 'u64'] },
   mknod: { return: 'i32', arguments: ['pointer', 'u32', 'u64'] },
   // Processes
   prctl: { return: 'i32', arguments: ['i32', 'u64', 'u64', 'u64', 'u64'] },

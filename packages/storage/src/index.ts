@@ -1,4 +1,9 @@
-export { createExt4Image, type Ext4ImageOptions } from './ext4-image.ts';
+export {
+  type BlankDiskOptions,
+  createBlankDisk,
+  createDirectoryDisk,
+  type DirectoryDiskOptions,
+} from './ext4-image.ts';
 export { type Image, type ImageLayer, type OpenImageOptions, openImage } from './image/image.ts';
 export { type ImageDisks, prepareImage } from './image/image-disks.ts';
 export type { ImageConfig } from './image/image-documents.ts';
@@ -6,11 +11,4 @@ export { createLayerDisk, type LayerDiskOptions } from './image/layer-disk.ts';
 export { LayerCache, type LayerDisk, type LayerOptions, type PruneOptions } from './layer-cache.ts';
 export { type SnapshotDirectories, type SnapshotMount, snapshotDirectories } from './overlay-mounts.ts';
 export { defaultScratchSize, ScratchDisk, type ScratchDiskOptions } from './scratch-disk.ts';
-export {
-  decodeVhdFooter,
-  encodeVhdFooter,
-  readVhd,
-  stripVhdFooter,
-  type VhdFooter,
-  vhdFooterLength,
-} from './vhd.ts';
+export { readVhd, stripVhdFooter } from './vhd.ts';

@@ -16,11 +16,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { promisify } from 'node:util';
+import { vhdFooterLength } from '@hcsshim/ext4';
 import { isHcsError } from '@hcsshim/schema';
-import { createExt4Image } from './ext4-image.ts';
+import { createDirectoryDisk } from './ext4-image.ts';
 import { LayerCache } from './layer-cache.ts';
 import { ScratchDisk } from './scratch-disk.ts';
-import { readVhd, stripVhdFooter, vhdFooterLength } from './vhd.ts';
+import { readVhd, stripVhdFooter } from './vhd.ts';
 
 const run = promisify(execFile);
 let directory: string;
@@ -93,10 +94,10 @@ test('a conversion that is given up leaves nothing', async () => {
   const conversion = new LayerCache(cache).ensure('key', async (output) => {
     await writeFile(`${output}.tmp`, 'half');
     giveUp.abort(new Error('enough'));
-    await createExt4Image({ directory: layer, output, signal: giveUp.signal });
+    await createDirectoryDisk({ directory: layer, output, signal: giveUp.signal });
   });
   await assert.rejects(conversion, /enough/);
-  await new LayerCache(cache).ensure('key', (output) => createExt4Image({ directory: layer, output }));
+  await new LayerCache(cache).ensure('key', (output) => createDirectoryDisk({ directory: layer, output }));
   assert.deepEqual(await readdir(cache), ['key.vhd'], 'neither a lock nor a half-written file');
 });
 
@@ -180,15 +181,15 @@ test('a process that is killed while it converts leaves nothing that stays', asy
     signal: 'SIGKILL',
   });
   assert.deepEqual((await readdir(cache)).sort(), ['key.lock', 'key.vhd.x.tmp']);
-  await new LayerCache(cache).ensure('key', (output) => createExt4Image({ directory: layer, output }));
+  await new LayerCache(cache).ensure('key', (output) => createDirectoryDisk({ directory: layer, output }));
   assert.deepEqual(await readdir(cache), ['key.vhd']);
 });
 
 test('prune removes what was used longest ago until the rest is small enough', async () => {
   const cache = new LayerCache(join(directory, 'cache'));
   const [old, recent] = [
-    await cache.ensure('old', (output) => createExt4Image({ directory: layer, output })),
-    await cache.ensure('recent', (output) => createExt4Image({ directory: layer, output })),
+    await cache.ensure('old', (output) => createDirectoryDisk({ directory: layer, output })),
+    await cache.ensure('recent', (output) => createDirectoryDisk({ directory: layer, output })),
   ];
   await utimes(old.path, 1, 1);
   const { blocks } = await stat(recent.path);

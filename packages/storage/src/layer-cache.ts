@@ -1,9 +1,9 @@
 import { lstat, mkdir, open, readdir, rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
+import { FileLock } from '@hcsshim/linux';
 import { HcsError } from '@hcsshim/schema';
 import { directoryKey } from './directory-key.ts';
-import { createExt4Image } from './ext4-image.ts';
-import { lockFile } from './process-lock.ts';
+import { createDirectoryDisk } from './ext4-image.ts';
 import { readVhd } from './vhd.ts';
 
 /** A layer as a disk: a fixed VHD with a read-only ext4 file system. */
@@ -34,6 +34,8 @@ export interface PruneOptions {
   unusedFor?: number;
 }
 
+/** How long another process may take to make a layer. In milliseconds. */
+const lockTimeout = 600_000;
 /** The ext4 superblock's magic number, 0xef53, and where it is. */
 const ext4Magic = { offset: 1024 + 56, bytes: [0x53, 0xef] };
 
@@ -58,7 +60,7 @@ export class LayerCache {
     return this.ensure(
       key,
       async (output) => {
-        await createExt4Image({ directory, output, label: 'layer', signal });
+        await createDirectoryDisk({ directory, output, label: 'layer', signal });
         if ((await directoryKey(directory, { immutable, signal })) === key) return;
         await rm(output, { force: true });
         throw new HcsError({
@@ -82,7 +84,7 @@ export class LayerCache {
     const found = await usable(path);
     if (found !== undefined) return { path, bytes: found, converted: false };
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    await using _ = await lockFile(join(this.#directory, `${key}.lock`), { signal });
+    using _ = await this.#lock(key, signal);
     const made = await usable(path);
     if (made !== undefined) return { path, bytes: made, converted: false };
     await this.#clearUnfinished(key);
@@ -104,6 +106,24 @@ export class LayerCache {
       total -= bytes;
     }
     return removed;
+  }
+
+  async #lock(key: string, signal: AbortSignal | undefined): Promise<FileLock> {
+    const path = join(this.#directory, `${key}.lock`);
+    const patience = AbortSignal.timeout(lockTimeout);
+    try {
+      return await FileLock.acquire(path, {
+        signal: signal ? AbortSignal.any([signal, patience]) : patience,
+      });
+    } catch (cause) {
+      if (!patience.aborted || signal?.aborted) throw cause;
+      throw new HcsError({
+        action: `Cannot lock "${path}"`,
+        problem: `another process has held it for ${lockTimeout / 1000} s, end that process`,
+        code: 'HCS_E_OPERATION_TIMEOUT',
+        cause,
+      });
+    }
   }
 
   async #layers(): Promise<{ path: string; bytes: number; lastUse: number }[]> {

@@ -2,14 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { type FileHandle, mkdir, open, rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { copySparse } from '@hcsshim/linux';
-import { createExt4Image } from './ext4-image.ts';
+import { createBlankDisk } from './ext4-image.ts';
 import { readVhd } from './vhd.ts';
 
 /** 20 GiB, upstream's default (`internal/lcow/scratch.go`). */
 export const defaultScratchSize = 20 * 1024 ** 3;
 
 /** Part of a template's name, to be raised when what is written into a new disk changes. */
-const templateVersion = 2;
+const templateVersion = 3;
 
 export interface ScratchDiskOptions {
   /** Where the templates and, for a moment, the disk's name are. Must be on a file system with sparse files. */
@@ -20,7 +20,7 @@ export interface ScratchDiskOptions {
 }
 
 /**
- * An empty writable disk for a container: a fixed VHD with ext4, sparse, of some 130 KiB on the host whatever its
+ * An empty writable disk for a container: a fixed VHD with ext4, sparse, of some 40 KiB on the host whatever its
  * size. Copied from a template, which the first call makes; its first mount has nothing to initialise. The file
  * has no name, only `path`, which works for as long as this process lives: whatever is killed, no file remains.
  */
@@ -44,7 +44,7 @@ export class ScratchDisk implements AsyncDisposable {
     const template = join(directory, `template-v${templateVersion}-${size}.vhd`);
     // Two processes may make it at once: each its own, and the later takes the place of the earlier.
     if (!(await isWhole(template))) {
-      await createExt4Image({ output: template, size, label: 'scratch', signal });
+      await createBlankDisk({ output: template, size, label: 'scratch', signal });
     }
     const name = join(directory, randomUUID());
     const file = await open(name, 'wx+', 0o600);

@@ -2,8 +2,8 @@ import { constants, createReadStream } from 'node:fs';
 import { type FileHandle, open, readFile, realpath, stat } from 'node:fs/promises';
 import { join, posix, sep } from 'node:path';
 import { Readable } from 'node:stream';
+import { TarDecoder, type TarEntry } from '@hcsshim/ext4';
 import { HcsError } from '@hcsshim/schema';
-import { readTar, type TarSource } from './tar-reader.ts';
 
 /** The files that an image consists of, by their paths in it. */
 export interface ImageFiles extends AsyncDisposable {
@@ -87,12 +87,12 @@ export async function archiveFiles(archive: string): Promise<ImageFiles> {
 async function findPlaces(file: FileHandle, archive: string): Promise<Map<string, Place>> {
   const places = new Map<string, Place>();
   const links: [string, string][] = [];
-  for await (const entry of readTar(new SkippingReader(file))) {
-    const path = posix.normalize(entry.path);
-    if (entry.type === 'file') places.set(path, { offset: entry.offset, size: entry.size });
+  const take = ({ path: name, type, target, contentOffset, size }: TarEntry): void => {
+    const path = posix.normalize(name);
+    if (type === 'file') places.set(path, { offset: contentOffset, size });
     // An older docker saves a layer that two images share as a link.
-    if (entry.type === 'symlink') links.push([path, posix.join(posix.dirname(path), entry.target)]);
-    if (entry.type === 'hardlink') links.push([path, posix.normalize(entry.target)]);
+    if (type === 'symlink') links.push([path, posix.join(posix.dirname(path), target)]);
+    if (type === 'hardlink') links.push([path, posix.normalize(target)]);
     if (places.size + links.length > mostFiles) {
       throw new HcsError({
         action: `Cannot read image "${archive}"`,
@@ -100,7 +100,18 @@ async function findPlaces(file: FileHandle, archive: string): Promise<Map<string
         code: 'ERROR_INVALID_DATA',
       });
     }
+  };
+  const decoder = new TarDecoder({ entry: take, data() {}, hole() {} });
+  const { size } = await file.stat();
+  const bytes = new Uint8Array(stride);
+  for (let position = 0; ; position += decoder.skippable, decoder.skip()) {
+    const { bytesRead } = await file.read(bytes, 0, stride, position);
+    if (bytesRead === 0 && position <= size) break;
+    if (bytesRead === 0) throw cutShort(archive);
+    decoder.push(bytes.subarray(0, bytesRead));
+    position += bytesRead;
   }
+  decoder.end();
   for (const [path, target] of links) {
     const place = places.get(target);
     if (place) places.set(path, place);
@@ -108,28 +119,12 @@ async function findPlaces(file: FileHandle, archive: string): Promise<Map<string
   return places;
 }
 
-/** Reads a file but for what is skipped: of an archive, its headers. */
-class SkippingReader implements TarSource {
-  readonly #file: FileHandle;
-  #position = 0;
-
-  constructor(file: FileHandle) {
-    this.#file = file;
-  }
-
-  skip(bytes: number): void {
-    this.#position += bytes;
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void, undefined> {
-    for (;;) {
-      const bytes = new Uint8Array(stride);
-      const { bytesRead } = await this.#file.read(bytes, 0, stride, this.#position);
-      if (bytesRead === 0) return;
-      this.#position += bytesRead;
-      yield bytes.subarray(0, bytesRead);
-    }
-  }
+function cutShort(archive: string): HcsError {
+  return new HcsError({
+    action: `Cannot read image "${archive}"`,
+    problem: 'it ends in the middle of a file',
+    code: 'ERROR_INVALID_DATA',
+  });
 }
 
 function checkSize(image: string, path: string, size: number, limit: number): void {

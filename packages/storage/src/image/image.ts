@@ -3,8 +3,8 @@ import { mkdtemp, open, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { decompress, isCompressed } from '@hcsshim/ext4';
 import { HcsError } from '@hcsshim/schema';
-import { decompressed, isCompressed } from './decompress.ts';
 import { type Digest, digestOf, verified, wrongDigest } from './digest.ts';
 import {
   asDigest,
@@ -86,7 +86,15 @@ async function openFiles(path: string, signal: AbortSignal | undefined): Promise
   const directory = await mkdtemp(join(tmpdir(), 'hcsshim-image-'));
   undo.defer(() => rm(directory, { recursive: true, force: true }));
   const archive = join(directory, 'image.tar');
-  await pipeline(decompressed(createReadStream(path)), createWriteStream(archive), signal ? { signal } : {});
+  const unpacking = pipeline(
+    decompress(createReadStream(path)),
+    createWriteStream(archive),
+    signal ? { signal } : {},
+  );
+  await unpacking.catch((cause: unknown) => {
+    signal?.throwIfAborted();
+    throw unreadable(path, cause);
+  });
   const files = undo.use(await archiveOf(path, archive));
   const owned = undo.move();
   return { ...files, [Symbol.asyncDispose]: () => owned.disposeAsync() };
@@ -95,12 +103,16 @@ async function openFiles(path: string, signal: AbortSignal | undefined): Promise
 /** What is wrong with an archive says nothing to a user who is not told which image it is. */
 async function archiveOf(image: string, archive: string): Promise<ImageFiles> {
   return archiveFiles(archive).catch((cause: unknown) => {
-    throw new HcsError({
-      action: `Cannot open image "${image}"`,
-      problem: 'it is no tar archive that can be read',
-      code: 'HCS_E_INVALID_LAYER',
-      cause,
-    });
+    throw unreadable(image, cause);
+  });
+}
+
+function unreadable(image: string, cause: unknown): HcsError {
+  return new HcsError({
+    action: `Cannot open image "${image}"`,
+    problem: 'it is no tar archive that can be read',
+    code: 'HCS_E_INVALID_LAYER',
+    cause,
   });
 }
 
@@ -187,7 +199,7 @@ function content(
     const diffId = asDigest(rootfs.diff_ids[index] ?? '', 'the configuration of the image');
     return {
       diffId,
-      open: async () => verified(decompressed(await source()), diffId, `layer ${diffId}`),
+      open: async () => verified(decompress(await source()), diffId, `layer ${diffId}`),
     };
   });
   return { config, layers: layers.reverse() };

@@ -130,13 +130,10 @@ test('a later entry takes the place of an earlier one', async () => {
     { name: 'a', content: 'second' },
     { name: 'd/in', content: 'kept' },
     { name: 'd', type: '5', mode: 0o711 },
-    { name: 'e/in', content: 'hidden' },
-    { name: 'e', content: 'a file now' },
   ]);
   assert.equal(await debugfs('cat /a'), 'second');
   assert.equal(await debugfs('cat /b'), 'first');
   assert.equal(await debugfs('cat /d/in'), 'kept');
-  assert.equal(await debugfs('cat /e'), 'a file now');
 });
 
 test('a link in the archive is followed inside the layer, never on the host', async () => {
@@ -150,33 +147,43 @@ test('a link in the archive is followed inside the layer, never on the host', as
   assert.equal(await debugfs('cat /tmp/file'), 'in the layer');
 });
 
+test('a path that climbs leads to the root of the layer at most', async () => {
+  await make([
+    { name: '../../etc/passwd', content: 'in the layer' },
+    { name: 'a/../../b', content: 'beside it' },
+    { name: 'hard', type: '1', target: '../../../etc/passwd' },
+  ]);
+  assert.equal(await debugfs('cat /etc/passwd'), 'in the layer');
+  assert.equal(await debugfs('cat /hard'), 'in the layer');
+  assert.equal(await debugfs('cat /b'), 'beside it');
+});
+
 const hostile: [string, Entry[], RegExp][] = [
-  ['a path that climbs', [{ name: '../../etc/passwd' }], /leads out of its directory/],
-  ['a path that climbs later', [{ name: 'a/../../b' }], /leads out of its directory/],
-  ['a whiteout of the parent', [{ name: 'a/.wh...' }], /leads out of its directory/],
-  ['a whiteout of nothing', [{ name: 'a/.wh.' }], /leads out of its directory/],
-  ['a hard link that climbs', [{ name: 'a', type: '1', target: '../../etc/shadow' }], /leads out/],
-  ['a hard link to nothing', [{ name: 'a', type: '1', target: '/etc/shadow' }], /no file of this layer/],
+  ['a whiteout of the parent', [{ name: 'a/.wh...' }], /".." is no name/],
+  ['a whiteout of nothing', [{ name: 'a/.wh.' }], /there is a directory/],
+  [
+    'a hard link to nothing',
+    [{ name: 'a', type: '1', target: '/etc/shadow' }],
+    /there is no file "\/etc\/shadow"/,
+  ],
   [
     'a hard link to a directory',
     [
       { name: 'd', type: '5' },
       { name: 'a', type: '1', target: 'd' },
     ],
-    /no file of this layer/,
+    /"d" is a directory/,
   ],
-  ['a file below a file', [{ name: 'a' }, { name: 'a/b' }], /which is no directory/],
+  ['a file in the place of a directory', [{ name: 'd/in' }, { name: 'd' }], /there is a directory/],
+  ['a file below a file', [{ name: 'a' }, { name: 'a/b' }], /"a" is no directory/],
   [
     'links in a circle',
     [{ name: 'a', type: '2', target: 'b' }, { name: 'b', type: '2', target: 'a' }, { name: 'a/c' }],
-    /too many links/,
+    /too many symlinks/,
   ],
-  ['a name with a line break', [{ name: 'a\nrm /' }], /line break/],
-  ['a link target with a line break', [{ name: 'a', type: '2', target: 'x\nrmdir /etc' }], /line break/],
   ['a name that is too long', [{ name: 'a', pax: { path: 'n'.repeat(256) } }], /has 256 bytes/],
   ['a path that is too long', [{ name: 'a', pax: { path: 'n/'.repeat(2100) } }], /has 4200 bytes/],
-  ['a path that is too deep', [{ name: 'a', pax: { path: 'n/'.repeat(600) } }], /directories deep/],
-  ['a link to nowhere', [{ name: 'a', type: '2' }], /target of 0 bytes/],
+  ['a link to nowhere', [{ name: 'a', type: '2' }], /target has 0 bytes/],
 ];
 
 for (const [name, entries, words] of hostile) {
@@ -191,7 +198,12 @@ for (const [name, entries, words] of hostile) {
 }
 
 test('a layer with more files or bytes than allowed is refused', async () => {
-  await assert.rejects(make([{ name: 'a' }, { name: 'b' }], { entries: 1 }), /more than 1 entries/);
-  await assert.rejects(make([{ name: 'a', content: 'xx' }], { bytes: 1 }), /more than 1 bytes/);
+  await assert.rejects(
+    make([{ name: 'a' }, { name: 'b' }], { entries: 1 }),
+    /more than the allowed 1 entries/,
+  );
+  const deep = [{ name: 'a', pax: { path: 'n/'.repeat(2000) } }];
+  await assert.rejects(make(deep, { entries: 1000 }), /more than the allowed 1000 entries/);
+  await assert.rejects(make([{ name: 'a', content: 'xx' }], { bytes: 1 }), /more than the allowed 1 bytes/);
   assert.deepEqual(await readdir(directory), []);
 });
