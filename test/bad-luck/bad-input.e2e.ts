@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { programs, root } from '../../setup/prepare.ts';
+import { root } from '../../setup/prepare.ts';
 import { ociProcess, processSpec, ShimStage } from '../shim/shim-stage.ts';
-import { CommandPlace, type CommandResult } from './command-place.ts';
-
-const nobody = 65534;
+import { CommandPlace, type CommandResult, nobody, unreachable } from './command-place.ts';
 
 /** The command has failed as a tool does, in one sentence that says these things. */
 function assertRefused({ exitCode, stdout, stderr }: CommandResult, ...says: RegExp[]): void {
@@ -20,15 +17,6 @@ function assertRefused({ exitCode, stdout, stderr }: CommandResult, ...says: Reg
 }
 
 type PlaceTest = (place: CommandPlace) => Promise<void>;
-
-/** A checkout below a home directory of mode 0700 is out of other users' reach. */
-const unreachable =
-  spawnSync('/usr/bin/setpriv', [
-    ...[`--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups', '--'],
-    ...['test', '-r', join(programs, 'hcsshim')],
-  ]).status === 0
-    ? false
-    : `user ${nobody} cannot read ${programs}`;
 
 describe('hcsshim run, when something is wrong', { timeout: 300_000 }, () => {
   /** A test with a place of its own, in which nothing may be left. */

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -6,6 +6,18 @@ import { join } from 'node:path';
 import { buildBusyboxImage } from '../../setup/containerd/busybox-image.ts';
 import { waitForNoLeftovers } from '../../setup/leftovers.ts';
 import { programs } from '../../setup/prepare.ts';
+
+/** An ordinary user, by number. */
+export const nobody = 65534;
+
+/** Why an ordinary user cannot run the programs, or false. A checkout below a home directory of mode 0700 is out of other users' reach. */
+export const unreachable =
+  spawnSync('/usr/bin/setpriv', [
+    ...[`--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups', '--'],
+    ...['test', '-r', join(programs, 'hcsshim')],
+  ]).status === 0
+    ? false
+    : `user ${nobody} cannot read ${programs}`;
 
 export interface CommandOptions {
   environment?: Record<string, string>;
