@@ -17,8 +17,10 @@ const root = fileURLToPath(new URL('..', import.meta.url));
  */
 const programs: { name: string; file: string; parts?: string[] }[] = [
   { name: 'containerd-shim-runhcs-v1', file: 'shim.cjs', parts: ['daemon'] },
+  { name: 'dmverity-vhd', file: 'dmverity-vhd.cjs' },
   { name: 'gcs', file: 'gcs.cjs' },
   { name: 'hcsshim', file: 'hcsshim.cjs' },
+  { name: 'tar2ext4', file: 'tar2ext4.cjs' },
 ];
 
 const asked = process.argv.slice(2);

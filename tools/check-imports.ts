@@ -17,6 +17,7 @@ const floors: Record<string, number> = {
   'packages/ext4': 0,
   'packages/schema': 0,
   'packages/linux': 0,
+  'packages/program': 0,
   'packages/bridge': 1,
   'packages/hcs': 1,
   'packages/storage': 1,
@@ -26,8 +27,10 @@ const floors: Record<string, number> = {
   'packages/containers': 3,
   'packages/hcsshim': 4,
   'cmd/containerd-shim-runhcs-v1': 5,
+  'cmd/dmverity-vhd': 5,
   'cmd/gcs': 5,
   'cmd/hcsshim': 5,
+  'cmd/tar2ext4': 5,
   boot: 6,
   test: 7,
 };

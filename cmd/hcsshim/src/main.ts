@@ -1,3 +1,4 @@
+import { printable } from '@hcsshim/program';
 import { Command, Option } from 'commander';
 import { engineNames } from 'hcsshim';
 import { doctor } from './doctor.ts';
@@ -5,7 +6,6 @@ import { type ExecOptions, exec } from './exec.ts';
 import { ps } from './ps.ts';
 import { type RunOptions, run } from './run.ts';
 import { stop } from './stop.ts';
-import { printable } from './terminal.ts';
 
 declare const HCSSHIM_VERSION: string;
 

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { subscribe } from 'node:diagnostics_channel';
 import { resolve } from 'node:path';
+import { printable } from '@hcsshim/program';
 import { ControlServer, type EngineName, openPlatform, type Phase } from 'hcsshim';
-import { connectStreams, printable, rawTerminal, terminalSize } from './terminal.ts';
+import { connectStreams, rawTerminal, terminalSize } from './terminal.ts';
 
 export interface RunOptions {
   engine?: EngineName;

@@ -8,14 +8,6 @@ export interface ConnectedProcess {
   resize(size: { columns: number; rows: number }): Promise<void>;
 }
 
-/** A guest's words for a terminal: control characters, with which they could steer it, are shown as escapes. */
-export function printable(text: string): string {
-  return text.replace(
-    /[^\P{Cc}\t\n]/gu,
-    (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  );
-}
-
 /** The size of our terminal, or of a common one when the output is none. */
 export function terminalSize(): { columns: number; rows: number } {
   return { columns: process.stdout.columns ?? 80, rows: process.stdout.rows ?? 24 };

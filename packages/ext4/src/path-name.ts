@@ -23,6 +23,11 @@ export function fromByteString(bytes: string, encoding: PathEncoding): string {
   return encoding === 'latin1' || isAscii(bytes) ? bytes : Buffer.from(bytes, 'latin1').toString('utf8');
 }
 
+/** A byte string in quotes, for an error: as people read it, where it is UTF-8. */
+export function quoted(bytes: string): string {
+  return JSON.stringify(fromByteString(bytes, 'utf8'));
+}
+
 function isAscii(text: string): boolean {
   for (let index = 0; index < text.length; index++) {
     if (text.charCodeAt(index) > 0x7f) return false;

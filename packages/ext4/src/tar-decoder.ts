@@ -1,5 +1,6 @@
 import { Ext4Error } from './ext4-error.ts';
 import { type FileTime, nanosecondsOf, timeFromNanoseconds } from './layout.ts';
+import { quoted } from './path-name.ts';
 
 /*
  * A header of a tar archive (POSIX ustar, and GNU's where it differs), one block of 512 bytes:
@@ -483,7 +484,7 @@ export class TarDecoder {
   }
 
   #damaged(problem: string): Ext4Error {
-    const member = this.#member === '' ? '' : ` member ${JSON.stringify(this.#member)}`;
+    const member = this.#member === '' ? '' : ` member ${quoted(this.#member)}`;
     return new Ext4Error(
       'INVALID_ARCHIVE',
       `Cannot read the tar archive:${member} at byte ${this.#headerOffset}: ${problem}`,

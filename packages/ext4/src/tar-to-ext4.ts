@@ -3,6 +3,7 @@ import { type ByteSource, decompress } from './decompress.ts';
 import { Ext4Error } from './ext4-error.ts';
 import { type Ext4Image, Ext4Writer, type Ext4WriterOptions, type NewFile } from './ext4-writer.ts';
 import type { FileAttributes } from './layout.ts';
+import { quoted } from './path-name.ts';
 import { type TarConsumer, TarDecoder, type TarEntry } from './tar-decoder.ts';
 
 export interface TarToExt4Options extends Omit<Ext4WriterOptions, 'pathEncoding'> {
@@ -183,7 +184,7 @@ class LayerWriter implements TarConsumer {
       work();
     } catch (error) {
       if (!(error instanceof Ext4Error)) throw error;
-      const message = `Cannot convert tar member ${JSON.stringify(this.#member)} at byte ${this.#offset}: ${error.message}`;
+      const message = `Cannot convert tar member ${quoted(this.#member)} at byte ${this.#offset}: ${error.message}`;
       throw new Ext4Error(error.code, message, { cause: error });
     }
   }

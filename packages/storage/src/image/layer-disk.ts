@@ -1,4 +1,4 @@
-import { type ByteSource, Ext4Error, tarToExt4 } from '@hcsshim/ext4';
+import { type ByteSource, Ext4Error, type TarToExt4Options, tarToExt4 } from '@hcsshim/ext4';
 import { HcsError } from '@hcsshim/schema';
 import { type DiskTarget, makeDisk } from '../disk-file.ts';
 
@@ -11,28 +11,32 @@ export interface LayerDiskOptions extends DiskTarget {
   bytes?: number;
 }
 
-const label = 'layer';
-/** The root of a layer may be any size up to this; what is not used takes no place. */
-const largestDisk = 128 * 1024 ** 3;
+/**
+ * How every layer becomes a file system, whoever makes the disk: a policy that knows the root hash of a layer would not
+ * know one made in another way. Whiteouts become what overlayfs knows; `trusted.*` attributes are left out, because
+ * overlayfs is steered by them and no image has a say in that. Symlinks in paths are followed within the layer, as a
+ * runtime would that unpacks into a root directory.
+ */
+export const layerFileSystem = {
+  // Upstream's: room for so large a disk is set aside in each, so it decides bytes.
+  maximumDiskSize: 128 * 1024 ** 3,
+  lostAndFound: false,
+  indexDirectories: true,
+  convertWhiteouts: true,
+  dropTrusted: true,
+  followSymlinks: true,
+} as const satisfies TarToExt4Options;
 
 /**
- * Makes a fixed VHD with ext4 of a layer's archive, straight from the stream: nothing is unpacked on the host. Whiteouts
- * become what overlayfs knows; `trusted.*` attributes are left out, because overlayfs is steered by them and no image
- * has a say in that. Throws HCS_E_INVALID_LAYER, with the member's name and place.
+ * Makes a fixed VHD with ext4 of a layer's archive, straight from the stream: nothing is unpacked on the host. The
+ * file system is {@link layerFileSystem}. Throws HCS_E_INVALID_LAYER, with the member's name and place.
  */
 export async function createLayerDisk(options: LayerDiskOptions): Promise<void> {
   const { archive, entries = 1_000_000, bytes = 64 * 1024 ** 3, ...target } = options;
   try {
     await makeDisk(target, (image) =>
       tarToExt4(archive, image, {
-        label,
-        maximumDiskSize: largestDisk,
-        lostAndFound: false,
-        indexDirectories: true,
-        convertWhiteouts: true,
-        dropTrusted: true,
-        // As a runtime would that unpacks into a root directory.
-        followSymlinks: true,
+        ...layerFileSystem,
         limits: { entries, bytes },
         signal: target.signal,
       }),

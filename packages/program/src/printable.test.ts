@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { printable } from './terminal.ts';
+import { printable } from './printable.ts';
 
 test('words for a terminal keep their lines and letters, and lose what would steer it', () => {
   assert.equal(printable('Grüße\t– 你好\nand so on'), 'Grüße\t– 你好\nand so on');
