@@ -1,9 +1,10 @@
 /**
  * `npm run bench`: each figure on a line, with its ratio to a reference measured in the same run.
  *
- *     npm run bench [-- containers|vm-start|shim|ttrpc …]
+ *     npm run bench [-- containers|vm-start|shim|ttrpc|ext4 …]
  */
 import { containerComparisons } from './containers.ts';
+import { ext4Comparisons } from './ext4.ts';
 import { line } from './measure.ts';
 import { shimComparisons } from './shim.ts';
 import { stateComparisons } from './state-calls.ts';
@@ -14,6 +15,7 @@ const suites = {
   'vm-start': vmStartComparisons,
   shim: shimComparisons,
   ttrpc: stateComparisons,
+  ext4: ext4Comparisons,
 };
 
 const asked = process.argv.slice(2);

@@ -39,18 +39,18 @@ export class FileOutput implements SeekableOutput {
 
 /** A file or block device that is open for reading. The descriptor remains the caller's. */
 export class FileInput implements SeekableInput {
-  readonly #fd: number;
+  readonly fd: number;
   readonly size: number;
 
   /** `size` is needed for a device, whose own the system does not tell. */
   constructor(fd: number, size: number = fstatSync(fd).size) {
-    this.#fd = fd;
+    this.fd = fd;
     this.size = size;
   }
 
   read(into: Uint8Array, offset: number): void {
     for (let done = 0; done < into.length; ) {
-      const count = readSync(this.#fd, into, done, into.length - done, offset + done);
+      const count = readSync(this.fd, into, done, into.length - done, offset + done);
       if (count === 0) throw pastEnd(offset + into.length, offset + done);
       done += count;
     }

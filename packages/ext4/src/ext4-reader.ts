@@ -37,6 +37,12 @@ export interface WalkEntry {
   status: FileStatus;
 }
 
+/** A part of a file, in bytes. */
+export interface DataRange {
+  offset: number;
+  size: number;
+}
+
 /** A piece of a file's content. */
 export interface ContentPiece {
   /** Within the file. */
@@ -66,6 +72,7 @@ const unknownNames: readonly (readonly [number, string])[] = [
 ];
 
 const windowSize = 64 << 10;
+const mostWindows = 64;
 const pieceSize = 1 << 20;
 const longestTarget = 4095;
 const entriesByDefault = 10_000_000;
@@ -82,17 +89,18 @@ interface RawInode extends Inode {
  */
 export class Ext4Reader {
   readonly superblock: Superblock;
+  /** How strings of paths, targets and names of attributes stand for their bytes. */
+  readonly pathEncoding: PathEncoding;
   readonly #input: SeekableInput;
-  readonly #encoding: PathEncoding;
   readonly #mostEntries: number;
   readonly #checked: boolean;
   readonly #groups = new Map<number, GroupDescriptor>();
-  /** The part of an inode table that was read last. */
-  readonly #window = { start: -1, bytes: new Uint8Array() };
+  /** Parts of inode tables that were read last, by where they begin. */
+  readonly #windows = new Map<number, Uint8Array>();
 
   constructor(input: SeekableInput, options: Ext4ReaderOptions = {}) {
     this.#input = input;
-    this.#encoding = options.pathEncoding ?? 'utf8';
+    this.pathEncoding = options.pathEncoding ?? 'utf8';
     this.#mostEntries = options.entries ?? entriesByDefault;
     this.superblock = readSuperblock(input);
     const { incompat, readOnlyCompat, blocks, blockSize } = this.superblock;
@@ -122,7 +130,7 @@ export class Ext4Reader {
   /** Names in a directory with their inodes, without `.` and `..`, in the order in which they are stored. */
   readDirectory(path: string): DirectoryEntry[] {
     const entries = this.#entries(this.#inode(this.#existing(path)));
-    return entries.map(({ name, inode }) => ({ name: fromByteString(name, this.#encoding), inode }));
+    return entries.map(({ name, inode }) => ({ name: fromByteString(name, this.pathEncoding), inode }));
   }
 
   /** Every file, each directory before what is in it. */
@@ -145,7 +153,7 @@ export class Ext4Reader {
         );
       }
       const inode = this.#inode(value.inode);
-      const name = fromByteString(value.name, this.#encoding);
+      const name = fromByteString(value.name, this.pathEncoding);
       const path = here.path === '' ? name : `${here.path}/${name}`;
       const status = this.#status(inode);
       yield { path, status };
@@ -163,6 +171,20 @@ export class Ext4Reader {
    */
   *content(file: string | number): Generator<ContentPiece, void, undefined> {
     yield* this.#content(this.#inode(typeof file === 'number' ? file : this.#existing(file)));
+  }
+
+  /** Where a file, by path or inode number, has content, in order. What is between and after reads as zeros. */
+  *dataRanges(file: string | number): Generator<DataRange, void, undefined> {
+    const inode = this.#inode(typeof file === 'number' ? file : this.#existing(file));
+    if (inode.flags & InodeFlag.inlineData) {
+      if (inode.size > 0) yield { offset: 0, size: inode.size };
+      return;
+    }
+    for (const { logical, blocks } of this.#extents(inode)) {
+      const offset = logical * this.superblock.blockSize;
+      const size = Math.min(blocks * this.superblock.blockSize, inode.size - offset);
+      if (size > 0) yield { offset, size };
+    }
   }
 
   /** All of a file's content. Throws LIMIT_EXCEEDED when that is more than `limit` bytes. @default limit 256 MiB */
@@ -202,12 +224,28 @@ export class Ext4Reader {
     }
   }
 
-  #extents(inode: RawInode): Generator<Extent, void, undefined> {
-    const { blockSize } = this.superblock;
+  *#extents(inode: RawInode): Generator<Extent, void, undefined> {
+    const { blockSize, blocks } = this.superblock;
     const root = inode.bytes.subarray(blockFieldOffset, blockFieldOffset + blockFieldSize);
     const subject = `inode ${inode.number}`;
-    if (inode.flags & InodeFlag.extents) return extentsOfTree(root, subject, this.#block, inode.seed);
-    return extentsOfPointers(root, Math.ceil(inode.size / blockSize), blockSize, subject, this.#block);
+    // No block is in a file twice, so that what leads into itself ends.
+    let left = blocks;
+    const take = (count: number): void => {
+      left -= count;
+      if (left < 0) throw corrupt(subject, 'i_block', `it has more blocks than the disk's ${blocks}`);
+    };
+    const read: BlockReader = (block) => {
+      take(1);
+      return this.#block(block, subject);
+    };
+    const extents =
+      inode.flags & InodeFlag.extents
+        ? extentsOfTree(root, subject, read, inode.seed)
+        : extentsOfPointers(root, Math.ceil(inode.size / blockSize), blockSize, subject, read);
+    for (const extent of extents) {
+      take(extent.blocks);
+      yield extent;
+    }
   }
 
   #inlineData(inode: RawInode): Uint8Array {
@@ -225,6 +263,7 @@ export class Ext4Reader {
   #entries(inode: RawInode): DirectoryEntry[] {
     const { blockSize, blocks } = this.superblock;
     if (fileTypeOf(inode.mode) !== 'directory') {
+      if (inode.number === rootInode) throw corrupt('inode 2', 'i_mode', 'the root is no directory');
       throw new Ext4Error('PATH_NOT_FOUND', `Cannot read inode ${inode.number} as a directory: it is none`);
     }
     // No two directories share a block, so that no directory is larger than its disk.
@@ -274,7 +313,8 @@ export class Ext4Reader {
     const { number, mode, uid, gid, size, links, modified, accessed, changed, created } = inode;
     const type = fileTypeOf(mode);
     if (!type) throw corrupt(`inode ${number}`, 'i_mode', `0${mode.toString(8)} is no type of file`);
-    const target = type === 'symlink' ? { target: fromByteString(this.#target(inode), this.#encoding) } : {};
+    const target =
+      type === 'symlink' ? { target: fromByteString(this.#target(inode), this.pathEncoding) } : {};
     const view = new DataView(inode.bytes.buffer, inode.bytes.byteOffset, inode.bytes.byteLength);
     const device = type === 'character' || type === 'block' ? decodeDevice(view, blockFieldOffset) : {};
     return {
@@ -323,7 +363,7 @@ export class Ext4Reader {
     const xattrs = new Map<string, Uint8Array>();
     for (const xattr of stored) {
       const plain = isInlineData(xattr) ? undefined : fromStoredXattr(xattr);
-      if (plain) xattrs.set(fromByteString(plain[0], this.#encoding), plain[1]);
+      if (plain) xattrs.set(fromByteString(plain[0], this.pathEncoding), plain[1]);
     }
     return xattrs;
   }
@@ -338,7 +378,7 @@ export class Ext4Reader {
 
   #find(path: string): number | undefined {
     let here = rootInode;
-    for (const name of toByteString(path, this.#encoding).split('/')) {
+    for (const name of toByteString(path, this.pathEncoding).split('/')) {
       if (name === '' || name === '.') continue;
       const inode = this.#inode(here);
       if (fileTypeOf(inode.mode) !== 'directory') return undefined;
@@ -357,27 +397,31 @@ export class Ext4Reader {
   }
 
   #inode(number: number): RawInode {
-    const { inodes, inodesPerGroup, inodeSize, blockSize, blocks, checksumSeed } = this.superblock;
+    const { inodes, inodesPerGroup, inodeSize, blockSize, checksumSeed } = this.superblock;
     const subject = `inode ${number}`;
     if (!(number >= 1 && number <= inodes)) throw corrupt(subject, 'number', `there are ${inodes} inodes`);
     const { inodeTable } = this.#group(Math.floor((number - 1) / inodesPerGroup));
     const offset = inodeTable * blockSize + ((number - 1) % inodesPerGroup) * inodeSize;
     const start = offset - (offset % windowSize);
-    if (this.#window.start !== start) {
-      const bytes = new Uint8Array(Math.min(windowSize, Math.max(0, blocks * blockSize - start)));
-      this.#read(bytes, start, subject);
-      this.#window.start = start;
-      this.#window.bytes = bytes;
-    }
+    const window = this.#windows.get(start) ?? this.#readWindow(start, subject);
     const within = offset - start;
-    if (within + inodeSize > this.#window.bytes.length)
-      throw corrupt(subject, 'bg_inode_table', 'it is beyond the disk');
-    const bytes = this.#window.bytes.subarray(within, within + inodeSize);
+    if (within + inodeSize > window.length) throw corrupt(subject, 'bg_inode_table', 'it is beyond the disk');
+    const bytes = window.subarray(within, within + inodeSize);
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const seed = this.#checked ? inodeSeed(checksumSeed, number, view.getUint32(100, true)) : undefined;
     if (seed !== undefined && !inodeChecksumFits(bytes, seed))
       throw corrupt(subject, 'i_checksum', 'it does not fit the content');
     return { ...decodeInode(view, 0, inodeSize), number, bytes, seed };
+  }
+
+  #readWindow(start: number, subject: string): Uint8Array {
+    const { blocks, blockSize } = this.superblock;
+    const bytes = new Uint8Array(Math.min(windowSize, Math.max(0, blocks * blockSize - start)));
+    this.#read(bytes, start, subject);
+    const [oldest] = this.#windows.keys();
+    if (oldest !== undefined && this.#windows.size === mostWindows) this.#windows.delete(oldest);
+    this.#windows.set(start, bytes);
+    return bytes;
   }
 
   #group(group: number): GroupDescriptor {

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { type DigestOptions, digestSize, digestsOfBlocks, verityBlockSize } from './block-digests.ts';
 import type { SeekableInput, SeekableOutput } from './byte-storage.ts';
 import { Ext4Error } from './ext4-error.ts';
 
@@ -14,23 +15,17 @@ import { Ext4Error } from './ext4-error.ts';
  *   +--------+---------+------+------+-----------+--------+--------+--------+-------+------+------+----+
  */
 
-const verityBlockSize = 4096;
-
 const magic = Buffer.from('verity\0\0');
 const superblockLength = 512;
 const algorithm = 'sha256';
-const digestSize = 32;
 const hashesPerBlock = verityBlockSize / digestSize;
 const longestSalt = 256;
-/** Read at once, and then others have their turn. */
-const chunkSize = 4 << 20;
 
-export interface VerityOptions {
+export interface VerityOptions extends DigestOptions {
   /** A GUID for the hash device. @default all zeros */
   uuid?: string;
   /** Up to 256 bytes. @default 32 zeros */
   salt?: Uint8Array;
-  signal?: AbortSignal | undefined;
 }
 
 export interface VerityTree {
@@ -60,8 +55,8 @@ export async function writeVerityTree(
   offset: number,
   options: VerityOptions = {},
 ): Promise<VerityTree> {
-  const { uuid = '00000000-0000-0000-0000-000000000000', salt = new Uint8Array(32), signal } = options;
-  const { rootHash, size } = await hashTree(data, dataSize, salt, signal, (block, at) =>
+  const { uuid = '00000000-0000-0000-0000-000000000000', salt = new Uint8Array(32) } = options;
+  const { rootHash, size } = await hashTree(data, dataSize, salt, options, (block, at) =>
     output.write(block, offset + at),
   );
   output.write(encodeSuperblock(uuid, salt, dataSize / verityBlockSize), offset);
@@ -74,13 +69,7 @@ export async function verityRootHash(
   dataSize: number,
   options: VerityOptions = {},
 ): Promise<Uint8Array> {
-  const { rootHash } = await hashTree(
-    data,
-    dataSize,
-    options.salt ?? new Uint8Array(32),
-    options.signal,
-    () => {},
-  );
+  const { rootHash } = await hashTree(data, dataSize, options.salt ?? new Uint8Array(32), options, () => {});
   return rootHash;
 }
 
@@ -93,7 +82,7 @@ export function readVerity(
   if (levelsOf(superblock.dataBlocks).length === 0)
     throw notVerity('data_blocks', 'a single block has no tree');
   const top = readAt(input, offset + verityBlockSize, verityBlockSize);
-  return { ...superblock, rootHash: new BlockHash(superblock.salt).of(top, 0) };
+  return { ...superblock, rootHash: digestOf(top, superblock.salt) };
 }
 
 /**
@@ -105,10 +94,10 @@ export async function verifyVerityTree(
   hashes: SeekableInput,
   offset: number,
   rootHash: Uint8Array,
-  { signal }: { signal?: AbortSignal | undefined } = {},
+  options: DigestOptions = {},
 ): Promise<void> {
   const { dataBlocks, salt } = decodeSuperblock(readAt(hashes, offset, superblockLength));
-  const found = await hashTree(data, dataBlocks * verityBlockSize, salt, signal, (block, at) => {
+  const found = await hashTree(data, dataBlocks * verityBlockSize, salt, options, (block, at) => {
     if (Buffer.compare(readAt(hashes, offset + at, verityBlockSize), block) !== 0) {
       throw notVerity(`block ${at / verityBlockSize}`, 'it does not fit the data');
     }
@@ -122,7 +111,7 @@ async function hashTree(
   data: SeekableInput,
   dataSize: number,
   salt: Uint8Array,
-  signal: AbortSignal | undefined,
+  options: DigestOptions,
   take: (block: Uint8Array, at: number) => void,
 ): Promise<VerityTree> {
   if (!(dataSize > 0 && dataSize % verityBlockSize === 0 && dataSize <= data.size)) {
@@ -130,40 +119,35 @@ async function hashTree(
   }
   if (salt.length > longestSalt)
     throw notVerity('salt', `it has ${salt.length} bytes, allowed are ${longestSalt}`);
-  const blocks = dataSize / verityBlockSize;
-  const levels = levelsOf(blocks).map((level) => ({
+  const levels = levelsOf(dataSize / verityBlockSize).map((level) => ({
     ...level,
     block: new Uint8Array(verityBlockSize),
     filled: 0,
   }));
-  const hasher = new BlockHash(salt);
   let rootHash = new Uint8Array();
-  const add = (level: number, digest: Uint8Array): void => {
+  const add = (level: number, digests: Uint8Array): void => {
     const here = levels[level];
     if (!here) {
-      rootHash = Uint8Array.from(digest);
+      rootHash = Uint8Array.from(digests);
       return;
     }
-    here.block.set(digest, here.filled);
-    here.filled += digestSize;
-    if (here.filled === verityBlockSize) emit(level);
+    for (let at = 0; at < digests.length; ) {
+      const part = digests.subarray(at, at + verityBlockSize - here.filled);
+      here.block.set(part, here.filled);
+      here.filled += part.length;
+      at += part.length;
+      if (here.filled === verityBlockSize) emit(level);
+    }
   };
   const emit = (level: number): void => {
     const here = levels[level]!;
     take(here.block, here.at);
     here.at += verityBlockSize;
-    add(level + 1, hasher.of(here.block, 0));
+    add(level + 1, digestOf(here.block, salt));
     here.block.fill(0);
     here.filled = 0;
   };
-  const chunk = new Uint8Array(Math.min(chunkSize, dataSize));
-  for (let offset = 0; offset < dataSize; offset += chunk.length) {
-    signal?.throwIfAborted();
-    const part = chunk.subarray(0, Math.min(chunk.length, dataSize - offset));
-    data.read(part, offset);
-    for (let at = 0; at < part.length; at += verityBlockSize) add(0, hasher.of(part, at));
-    await new Promise<void>((resolve) => setImmediate(resolve));
-  }
+  for await (const digests of digestsOfBlocks(data, dataSize, salt, options)) add(0, digests);
   for (const [level, { filled }] of levels.entries()) if (filled > 0) emit(level);
   const size = (1 + levels.reduce((sum, { count }) => sum + count, 0)) * verityBlockSize;
   return { rootHash, size };
@@ -182,21 +166,8 @@ function levelsOf(dataBlocks: number): { count: number; at: number }[] {
   return levels.reverse();
 }
 
-/** SHA-256 of the salt and a block, in one call: a hash object for each block would cost as much as the hash. */
-class BlockHash {
-  readonly #bytes: Uint8Array;
-  readonly #saltLength: number;
-
-  constructor(salt: Uint8Array) {
-    this.#saltLength = salt.length;
-    this.#bytes = new Uint8Array(salt.length + verityBlockSize);
-    this.#bytes.set(salt);
-  }
-
-  of(from: Uint8Array, at: number): Uint8Array<ArrayBuffer> {
-    this.#bytes.set(from.subarray(at, at + verityBlockSize), this.#saltLength);
-    return hash(algorithm, this.#bytes, 'buffer') as Uint8Array<ArrayBuffer>;
-  }
+function digestOf(block: Uint8Array, salt: Uint8Array): Uint8Array {
+  return hash(algorithm, Buffer.concat([salt, block]), 'buffer');
 }
 
 function encodeSuperblock(uuid: string, salt: Uint8Array, dataBlocks: number): Uint8Array {

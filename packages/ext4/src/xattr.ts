@@ -231,6 +231,7 @@ export function decodeXattrs(bytes: Uint8Array, place: 'inode' | 'block', subjec
   const first = place === 'inode' ? 4 : blockHeadSize;
   const valuesFrom = place === 'inode' ? 4 : 0;
   const found: StoredXattr[] = [];
+  let left = view.length;
   for (let at = first; ; ) {
     if (at + terminatorSize > view.length) throw problem('e_name_len', 'the entries have no end');
     if (view.readUInt32LE(at) === 0) return found;
@@ -248,6 +249,9 @@ export function decodeXattrs(bytes: Uint8Array, place: 'inode' | 'block', subjec
     const start = valuesFrom + view.readUInt16LE(at + 2);
     if (size > 0 && start + size > view.length)
       throw problem('e_value_offs', `entry at ${at} has its value past the end`);
+    // Values share no bytes: together they are no larger than what they are in.
+    left -= size;
+    if (left < 0) throw problem('e_value_size', `entry at ${at} has more bytes than are left`);
     found.push({
       prefix: view[at + 1]!,
       suffix: view.toString('latin1', at + entryHeadSize, nameEnd),
