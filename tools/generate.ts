@@ -1,15 +1,17 @@
 /**
- * Generates the protobuf code of each package that has a `buf.gen.yaml`. With `--check` it changes nothing
- * and exits with 1 when the code in the repository is not what would be generated. Needs no network.
+ * Generates the protobuf code of each package that has a `buf.gen.yaml`, and the HCS documents of
+ * `packages/schema`. With `--check` it changes nothing and exits with 1 when the code in the repository is not
+ * what would be generated. Needs no network.
  *
  *     node tools/generate.ts [--check]
  */
 import { execFile } from 'node:child_process';
-import { cp, glob, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { cp, glob, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { generateHcsSchema } from './generate-hcs-schema.ts';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -32,6 +34,21 @@ for await (const path of glob(['packages/*/buf.gen.yaml', 'cmd/*/buf.gen.yaml'],
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
+}
+
+const hcsFiles = await generateHcsSchema(root);
+for (const [path, text] of hcsFiles) {
+  if (check) {
+    if ((await readFile(join(root, path), 'utf8').catch(() => '')) !== text) stale.push(path);
+    continue;
+  }
+  await mkdir(join(root, dirname(path)), { recursive: true });
+  await writeFile(join(root, path), text);
+}
+for await (const path of glob('packages/schema/src/generated/**/*.ts', { cwd: root })) {
+  if (hcsFiles.has(path)) continue;
+  if (check) stale.push(path);
+  else await rm(join(root, path));
 }
 
 for (const path of stale) console.error(`${path}: not what would be generated, run "npm run generate"`);

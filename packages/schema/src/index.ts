@@ -5,3 +5,4 @@ export * from './guest-messages.ts';
 export * from './guest-resources.ts';
 export * from './hresult.ts';
 export * from './oci.ts';
+export * from './result-predicates.ts';
