@@ -80,6 +80,7 @@ const types: Readonly<Record<string, TarEntryType>> = {
 };
 
 const recordTypes = new Set(['x', 'g', 'L', 'K']);
+const sparsePartKeys = new Set(['GNU.sparse.offset', 'GNU.sparse.numbytes']);
 const noXattrs: ReadonlyMap<string, Uint8Array> = new Map();
 const attributePrefix = 'SCHILY.xattr.';
 
@@ -109,6 +110,7 @@ export class TarDecoder {
   #headerOffset = 0;
   #pax = new Map<string, Uint8Array>();
   readonly #global = new Map<string, Uint8Array>();
+  #sparseNumbers: string[] = [];
   #longPath: string | undefined;
   #longTarget: string | undefined;
 
@@ -265,9 +267,12 @@ export class TarDecoder {
     if (accessed) entry.accessed = accessed;
     if (changed) entry.changed = changed;
     const sparseVersion = this.#paxText('GNU.sparse.major');
-    const oldParts = this.#paxText('GNU.sparse.map');
+    const oldParts = this.#paxText('GNU.sparse.map')?.split(',') ?? this.#sparseNumbers;
     const realSize = this.#paxNumber('GNU.sparse.realsize', this.#paxNumber('GNU.sparse.size', stored));
-    if (!plain) this.#pax = new Map();
+    if (!plain) {
+      this.#pax = new Map();
+      this.#sparseNumbers = [];
+    }
     this.#longPath = this.#longTarget = undefined;
     if (typeflag === 'S') {
       const state: State = {
@@ -281,8 +286,8 @@ export class TarDecoder {
       this.#sparseBlock(state, block, 386, 4, 482);
     } else if (sparseVersion === '1') {
       this.#state = { is: 'sparse text', entry, stored, text: '', used: 0, realSize };
-    } else if (oldParts !== undefined) {
-      this.#begin(entry, stored, realSize, this.#pairs(oldParts.split(',')));
+    } else if (oldParts.length > 0) {
+      this.#begin(entry, stored, realSize, this.#pairs(oldParts));
     } else if (type === 'file') {
       this.#begin(entry, stored, stored, undefined);
     } else {
@@ -441,10 +446,11 @@ export class TarDecoder {
       ) {
         throw this.#damaged('its extended header is malformed');
       }
-      into.set(
-        record.toString('latin1', space + 1, equals),
-        new Uint8Array(record.subarray(equals + 1, end - 1)),
-      );
+      const key = record.toString('latin1', space + 1, equals);
+      const value = new Uint8Array(record.subarray(equals + 1, end - 1));
+      // The oldest form of sparse files repeats these two for each part.
+      if (sparsePartKeys.has(key)) this.#sparseNumbers.push(Buffer.from(value).toString('latin1'));
+      into.set(key, value);
       at = end;
     }
   }
@@ -477,7 +483,7 @@ export class TarDecoder {
     const xattrs = new Map<string, Uint8Array>();
     for (const records of [this.#global, this.#pax]) {
       for (const [key, value] of records) {
-        if (key.startsWith(attributePrefix)) xattrs.set(key.slice(attributePrefix.length), value);
+        if (key.startsWith(attributePrefix)) xattrs.set(attributeName(key), value);
       }
     }
     return xattrs;
@@ -490,6 +496,12 @@ export class TarDecoder {
       `Cannot read the tar archive:${member} at byte ${this.#headerOffset}: ${problem}`,
     );
   }
+}
+
+/** GNU tar escapes what would end a key, and the sign that it escapes with. */
+function attributeName(key: string): string {
+  const name = key.slice(attributePrefix.length);
+  return name.includes('%') ? name.replaceAll('%3D', '=').replaceAll('%25', '%') : name;
 }
 
 function padded(size: number): number {

@@ -141,6 +141,47 @@ for (const format of ['gnu', 'pax', 'ustar']) {
   });
 }
 
+test('a hard link may come before its file, and before the link that it leads to', async () => {
+  const archive = tar(
+    { name: 'd/first', type: '1', target: 'd/second' },
+    { name: 'd/second', type: '1', target: 'late' },
+    { name: 'again', type: '1', target: 'late' },
+    { name: 'again', content: 'came later' },
+    { name: 'late', content: 'content' },
+  );
+  const reader = await convert(archive);
+  for (const path of ['d/first', 'd/second', 'late']) {
+    assert.equal(Buffer.from(reader.readFile(path)).toString(), 'content');
+    assert.equal(reader.stat(path)?.links, 3);
+  }
+  assert.equal(Buffer.from(reader.readFile('again')).toString(), 'came later');
+  await assert.rejects(
+    convert(tar({ name: 'x', type: '1', target: 'y' }, { name: 'z', type: '1', target: 'x' })),
+    /member "x" at byte 0: Cannot link "x": there is no file "y"/,
+  );
+});
+
+test('the oldest form of sparse files, and escaped names of attributes', async (t) => {
+  using directory = temporaryDirectory();
+  const sparse = join(directory.path, 'sparse');
+  writeFileSync(sparse, 'begin');
+  truncateSync(sparse, 1_000_000);
+  writeFileSync(sparse, 'end', { flag: 'a' });
+  for (const version of ['0.0', '0.1', '1.0']) {
+    const { status, stdout } = spawnSync(
+      'tar',
+      ['-S', '--format=posix', `--sparse-version=${version}`, '-c', '-C', directory.path, 'sparse'],
+      { maxBuffer: 1 << 22 },
+    );
+    if (status !== 0) return t.skip('needs GNU tar');
+    assert.ok(stdout.length < 100_000);
+    const reader = await convert(stdout);
+    assert.ok(Buffer.from(reader.readFile('sparse')).equals(readFileSync(sparse)), version);
+  }
+  const reader = await convert(tar({ name: 'f', pax: { 'SCHILY.xattr.user.a%3Db%25c': 'v' } }));
+  assert.deepEqual([...(reader.stat('f')?.xattrs.keys() ?? [])], ['user.a=b%c']);
+});
+
 test('whiteouts become those of overlayfs when asked', async () => {
   const archive = tar(
     { name: 'a/.wh.gone' },

@@ -40,7 +40,8 @@ export async function tarToExt4(
 ): Promise<Ext4Image> {
   const { signal } = options;
   const writer = new Ext4Writer(output, { ...options, pathEncoding: 'latin1' });
-  const decoder = new TarDecoder(new LayerWriter(writer, options));
+  const layer = new LayerWriter(writer, options);
+  const decoder = new TarDecoder(layer);
   let sinceTurn = 0;
   for await (const chunk of decompress(source, { signal })) {
     signal?.throwIfAborted();
@@ -51,6 +52,7 @@ export async function tarToExt4(
     await new Promise<void>((resolve) => setImmediate(resolve));
   }
   decoder.end();
+  layer.end();
   return writer.finish();
 }
 
@@ -59,6 +61,7 @@ class LayerWriter implements TarConsumer {
   readonly #writer: Ext4Writer;
   readonly #options: TarToExt4Options;
   #skipping = false;
+  #early: { target: string; path: string; member: string; offset: number }[] = [];
   #entries = 0;
   #bytes = 0;
   #member = '';
@@ -105,8 +108,34 @@ class LayerWriter implements TarConsumer {
           mode: 0,
         });
       }
-    } else if (entry.type === 'hardlink') writer.link(this.#path(entry.target), path);
+    } else if (entry.type === 'hardlink') this.#link(this.#path(entry.target), path);
     else writer.create(path, this.#file(entry, path));
+  }
+
+  /** An archive may name a link before the file that it leads to, but not in the place of another file. */
+  #link(target: string, path: string): void {
+    if (this.#writer.stat(target) || this.#writer.stat(path)) this.#writer.link(target, path);
+    else this.#early.push({ target, path, member: this.#member, offset: this.#offset });
+  }
+
+  /** Makes the links that came before their files. To be called when the archive is over. */
+  end(): void {
+    for (let left = this.#early; left.length > 0; left = this.#early) {
+      this.#early = [];
+      for (const { target, path, member, offset } of left) {
+        this.#member = member;
+        this.#offset = offset;
+        // What came later in its place stays.
+        if (!this.#writer.stat(path)) this.#told(() => this.#link(target, path));
+      }
+      // Nothing was gained: the writer says of the first that its target is missing.
+      const [first] = this.#early;
+      if (first && this.#early.length === left.length) {
+        this.#member = first.member;
+        this.#offset = first.offset;
+        this.#told(() => this.#writer.link(first.target, first.path));
+      }
+    }
   }
 
   #file(entry: TarEntry, path: string): NewFile {
