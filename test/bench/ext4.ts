@@ -10,7 +10,7 @@ import { costsInTurns, type ProcessCost } from './process-cost.ts';
 
 /** The release of upstream that is compared with. */
 const upstreamVersion = 'v0.13.0';
-const rounds = 3;
+const rounds = 5;
 const kib = 1024;
 const mib = 1024 * kib;
 /** Members of the archives, see archives.ts. */
@@ -31,15 +31,17 @@ export async function ext4Comparisons(): Promise<Comparison[]> {
     const ours = (archive: string): string =>
       `${join(programs, 'tar2ext4')} -i ${archive} -o ${path('ours.img')}`;
     const theirs = (input: string): string => `${upstream} ${input} -o ${path('theirs.img')}`;
+    const removal = `rm -f ${path('*.img')} ${path('copy')}`;
     const comparisons: Comparison[] = [];
 
     writeFewLarge(path('few-large.tar'));
-    const [large, copy] = (await costsInTurns(rounds, [
-      ours(path('few-large.tar')),
-      `cp ${path('few-large.tar')} ${path('copy')}`,
-    ])) as [ProcessCost, ProcessCost];
+    const [large, copy] = (await costsInTurns(
+      rounds,
+      [ours(path('few-large.tar')), `cp ${path('few-large.tar')} ${path('copy')}`],
+      removal,
+    )) as [ProcessCost, ProcessCost];
     comparisons.push(compare('tar2ext4, 8 files of 256 MiB, cpu', large.cpu, copy.cpu, 'cp', 1.3));
-    await rm(path('copy'));
+    await rm(path('copy'), { force: true });
     await rm(path('few-large.tar'));
 
     for (const [name, write] of [
@@ -49,7 +51,7 @@ export async function ext4Comparisons(): Promise<Comparison[]> {
       const archive = path(`${name}.tar`);
       write(archive);
       const commands = [ours(archive), ...(upstream ? [theirs(`-i ${archive}`)] : [])];
-      const [mine, reference] = await costsInTurns(rounds, commands);
+      const [mine, reference] = await costsInTurns(rounds, commands, removal);
       const cpu = reference?.cpu ?? (recorded[name] * copy.cpu) / recorded.cp;
       const against = reference ? 'upstream' : 'upstream (recorded, scaled by cp)';
       comparisons.push(compare(`tar2ext4, ${name}, cpu`, mine?.cpu ?? NaN, cpu, against, 0.5));
@@ -65,10 +67,11 @@ export async function ext4Comparisons(): Promise<Comparison[]> {
 
     const rootfs = join(root, 'out/rootfs.tar.gz');
     if (upstream) {
-      const [mine, reference] = (await costsInTurns(rounds, [
-        ours(rootfs),
-        `gzip -dc ${rootfs} | ${theirs('')}`,
-      ])) as [ProcessCost, ProcessCost];
+      const [mine, reference] = (await costsInTurns(
+        rounds,
+        [ours(rootfs), `gzip -dc ${rootfs} | ${theirs('')}`],
+        removal,
+      )) as [ProcessCost, ProcessCost];
       comparisons.push(
         compare('tar2ext4, rootfs.tar.gz, wall', mine.wall, reference.wall, 'gzip -dc | upstream', 0.7),
       );

@@ -13,10 +13,10 @@ export interface ProcessCost {
 
 const pollInterval = 5;
 
-/** Runs a shell command and measures it from start to end. */
-async function costOf(command: string): Promise<ProcessCost> {
+/** Runs a shell command and measures it from start to end. `before` is run first, and not measured. */
+async function costOf(command: string, before: string): Promise<ProcessCost> {
   // The shell counts the children's times, and nothing else on every Debian does.
-  const script = `TIMEFORMAT='%U %S %R'; time { ${command}; } 2>/dev/null`;
+  const script = `${before}; TIMEFORMAT='%U %S %R'; time { ${command}; } 2>/dev/null`;
   const child = spawn('bash', ['-c', script], { stdio: ['ignore', 'ignore', 'pipe'] });
   let output = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -33,16 +33,23 @@ async function costOf(command: string): Promise<ProcessCost> {
   return { cpu: user + system, wall, peakMemory };
 }
 
-/** Measures several commands in turns, so that what disturbs the machine disturbs all; each one's best of the rounds. */
-export async function costsInTurns(rounds: number, commands: readonly string[]): Promise<ProcessCost[]> {
-  const best = commands.map(() => ({ cpu: Infinity, wall: Infinity, peakMemory: 0 }));
+/**
+ * Measures several commands in turns, so that what disturbs the machine disturbs all; each one's best of the rounds.
+ * `before` is run before each: where it removes outputs, all write to memory that the system has at hand.
+ */
+export async function costsInTurns(
+  rounds: number,
+  commands: readonly string[],
+  before = 'true',
+): Promise<ProcessCost[]> {
+  const best = commands.map(() => ({ cpu: Infinity, wall: Infinity, peakMemory: Infinity }));
   for (let round = 0; round < rounds; round++) {
     for (const [index, command] of commands.entries()) {
-      const cost = await costOf(command);
+      const cost = await costOf(command, before);
       const kept = best[index] as ProcessCost;
       kept.cpu = Math.min(kept.cpu, cost.cpu);
       kept.wall = Math.min(kept.wall, cost.wall);
-      kept.peakMemory = Math.max(kept.peakMemory, cost.peakMemory);
+      kept.peakMemory = Math.min(kept.peakMemory, cost.peakMemory);
     }
   }
   return best;
