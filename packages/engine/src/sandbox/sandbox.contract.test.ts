@@ -7,8 +7,15 @@ const agentDirectory = join(import.meta.dirname, '../../../../cmd/gcs');
 const agentBundle = join(agentDirectory, 'dist/gcs.cjs');
 const agent = existsSync(agentBundle) ? agentBundle : join(agentDirectory, 'src/main.ts');
 
+const hasRuntime = ['/usr/bin/crun', '/usr/bin/runc', '/usr/sbin/runc'].some((path) => existsSync(path));
+
 computeServiceContract('the sandbox engine', {
-  skip: process.geteuid?.() === 0 ? undefined : 'sandboxes need root',
+  skip:
+    process.geteuid?.() !== 0
+      ? 'sandboxes need root'
+      : hasRuntime
+        ? undefined
+        : 'sandboxes need crun or runc',
   open: () =>
     openLinuxHarness(
       {
