@@ -194,7 +194,6 @@ export class OwnedSystem {
     return {
       ...summarize(this.#record),
       State: this.#state,
-      CreatedAt: this.#record.createdAt,
       Stopped: this.#state === 'Stopped',
       ...(this.#exitStatus ? { ExitType: this.#exitStatus.type } : {}),
       ...(statistics ? { Statistics: statistics } : {}),

@@ -123,8 +123,6 @@ export interface PropertyQuery {
 
 /** Properties of a system: always the base ones, and the asked-for others that it has. */
 export interface SystemProperties extends ComputeSystemSummary {
-  /** ISO 8601. */
-  CreatedAt: string;
   Stopped?: boolean;
   ExitType?: ExitType;
   Statistics?: SystemStatistics;
