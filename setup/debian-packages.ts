@@ -24,8 +24,21 @@ export const debianPackages = {
     neededFor: 'the image that is run, and the guest',
   },
   e2fsprogs: { name: 'e2fsprogs', provides: '/sbin/mke2fs', neededFor: 'checking disks in tests' },
+  verity: {
+    name: 'cryptsetup-bin',
+    provides: '/sbin/veritysetup',
+    neededFor: 'checking hash trees in tests',
+  },
+  attr: { name: 'attr', provides: 'setfattr', neededFor: 'setting extended attributes in tests' },
   xz: { name: 'xz-utils', provides: 'xz', neededFor: 'unpacking the guest kernel' },
   runc: { name: 'runc', provides: 'runc', neededFor: 'comparing with the runc shim' },
+  wine: { name: 'wine', provides: 'wine', neededFor: 'running the Windows code path' },
+  wine64: { name: 'wine64', provides: '/usr/lib/wine/wine64', neededFor: 'running the Windows code path' },
+  mingw: {
+    name: 'gcc-mingw-w64-x86-64-win32',
+    provides: 'x86_64-w64-mingw32-gcc',
+    neededFor: 'building stand-ins for DLLs of Windows',
+  },
   iproute2: { name: 'iproute2', provides: 'ip', neededFor: 'looking for leaks in tests' },
 } as const satisfies Record<string, DebianPackage>;
 

@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const pinnedNode = join(root, 'node_modules/node/bin/node');
 const stamp = join(root, 'node_modules/.hcsshim-lock');
 
-const commands = ['hello', 'test', 'test-unit', 'test-e2e', 'boot-build', 'bench'];
+const commands = ['hello', 'test', 'test-unit', 'test-e2e', 'test-wine', 'boot-build', 'bench'];
 const [command, ...args] = process.argv.slice(2);
 
 if (!commands.includes(command ?? '')) fail(`Cannot run "${command}": choose from ${commands.join(', ')}`);

@@ -1,11 +1,23 @@
 import { spawn } from 'node:child_process';
 import { glob } from 'node:fs/promises';
 import { join } from 'node:path';
+import { startWineTestServices } from '../test/wine/services.ts';
+import { installDebianPackages } from './debian-packages.ts';
 import { prepare, root } from './prepare.ts';
 import { StepDisplay } from './terminal.ts';
+import { Wine, windowsPath } from './wine.ts';
+
+/** Longest that all tests under Wine may take together, in milliseconds. */
+const wineTimeout = 600_000;
 
 /** Runs the gate without its tests, then the unit tests. Arguments narrow the unit tests to folders. */
 export async function runUnitTests(folders: readonly string[] = []): Promise<number> {
+  const display = new StepDisplay();
+  await display.step('Debian packages', () =>
+    installDebianPackages(['crun', 'runc', 'busybox', 'e2fsprogs', 'verity', 'attr', 'qemu', 'xz'], (line) =>
+      display.line(line),
+    ),
+  );
   const gate = folders.length === 0 ? await run('the gate', ['tools/check.ts', '--no-tests']) : 0;
   const tests = await run('unit tests', ['tools/unit-tests.ts', ...folders]);
   return gate || tests;
@@ -30,6 +42,38 @@ export async function runEndToEndTests(patterns: readonly string[] = []): Promis
     '--test-timeout=600000',
     ...files.sort(),
   ]);
+}
+
+/** Runs `test/wine/*.wine.ts` under Wine, which it installs first, against stand-in DLLs, which it builds. */
+export async function runWineTests(patterns: readonly string[] = []): Promise<number> {
+  const display = new StepDisplay();
+  await display.step('Debian packages', () =>
+    installDebianPackages(['wine', 'wine64', 'mingw'], (line) => display.line(line)),
+  );
+  const files: string[] = [];
+  for await (const file of glob(patterns.length > 0 ? [...patterns] : ['test/wine/*.wine.ts'], { cwd: root }))
+    files.push(file);
+  if (files.length === 0)
+    throw new Error(`Cannot run tests under Wine: no file matches ${patterns.join(', ')}`);
+  await using wine = await Wine.start(display);
+  await using services = await startWineTestServices();
+  console.log(`\n== tests under Wine: node.exe --test ${files.length} files`);
+  const start = performance.now();
+  const { exitCode, signal } = await wine.runNode(
+    [
+      '--test',
+      '--test-reporter=spec',
+      '--test-concurrency=2',
+      '--test-timeout=120000',
+      ...files.sort().map((file) => windowsPath(join(root, file))),
+    ],
+    { environment: services.environment, timeout: wineTimeout },
+  );
+  const took = ((performance.now() - start) / 1000).toFixed(0);
+  console.log(
+    `== tests under Wine: ${exitCode === 0 ? 'passed' : `FAILED (${signal ?? exitCode})`} in ${took} s`,
+  );
+  return exitCode ?? 1;
 }
 
 async function run(title: string, args: readonly string[]): Promise<number> {

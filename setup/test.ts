@@ -1,8 +1,10 @@
 /**
- * `npm test`: unit tests, then the end-to-end suite against a real containerd, on both engines.
- * `npm run test:unit` and `npm run test:e2e` run one part.
+ * `npm test`: unit tests, then the end-to-end suite against a real containerd, on both engines, then the Windows path under
+ * Wine. `npm run test:unit`, `npm run test:e2e` and `npm run test:wine` run one part.
  */
-import { runEndToEndTests, runUnitTests } from './test-suites.ts';
+import { runEndToEndTests, runUnitTests, runWineTests } from './test-suites.ts';
 
-const failed = [await runUnitTests(), await runEndToEndTests()].some((code) => code !== 0);
+const failed = [await runUnitTests(), await runEndToEndTests(), await runWineTests()].some(
+  (code) => code !== 0,
+);
 process.exitCode = failed ? 1 : 0;

@@ -17,6 +17,7 @@ const floors: Record<string, number> = {
   'packages/ext4': 0,
   'packages/schema': 0,
   'packages/linux': 0,
+  'packages/windows': 0,
   'packages/program': 0,
   'packages/bridge': 1,
   'packages/hcs': 1,

@@ -1,0 +1,76 @@
+import type { Dll } from '../procedure.ts';
+
+/**
+ * Access rights, logons, registry keys.
+ */
+export const advapi32 = {
+  file: 'advapi32.dll',
+  build: 7600,
+  source: "Microsoft's aclapi.h, winbase.h, winreg.h",
+  procedures: {
+    GetSecurityInfo: {
+      returns: 'WIN32_ERROR',
+      parameters: {
+        handle: 'HANDLE',
+        objectType: 'INT',
+        securityInfo: 'DWORD',
+        owner: 'out ADDRESS',
+        group: 'out ADDRESS',
+        dacl: 'out ADDRESS',
+        sacl: 'out ADDRESS',
+        securityDescriptor: 'out ADDRESS',
+      },
+      purpose: 'Access rights of an open file; free the descriptor with LocalFree',
+    },
+    SetSecurityInfo: {
+      returns: 'WIN32_ERROR',
+      parameters: {
+        handle: 'HANDLE',
+        objectType: 'INT',
+        securityInfo: 'DWORD',
+        owner: 'ADDRESS?',
+        group: 'ADDRESS?',
+        dacl: 'ADDRESS?',
+        sacl: 'ADDRESS?',
+      },
+      purpose: 'Set them',
+    },
+    SetEntriesInAclW: {
+      returns: 'WIN32_ERROR',
+      parameters: {
+        count: 'DWORD',
+        entries: 'memory EXPLICIT_ACCESS_W',
+        oldAcl: 'ADDRESS?',
+        newAcl: 'out ADDRESS',
+      },
+      purpose: 'Add entries to a list of rights; free the new one with LocalFree',
+    },
+    LogonUserW: {
+      returns: 'BOOL',
+      parameters: {
+        userName: 'PCWSTR',
+        domain: 'PCWSTR?',
+        password: 'PCWSTR?',
+        logonType: 'DWORD',
+        logonProvider: 'DWORD',
+        token: 'out HANDLE',
+      },
+      purpose: 'A token of the user whom a job container runs as',
+    },
+    RegCreateKeyExW: {
+      returns: 'WIN32_ERROR',
+      parameters: {
+        key: 'HKEY',
+        subKey: 'PCWSTR',
+        reserved: 'DWORD',
+        class: 'PCWSTR?',
+        options: 'DWORD',
+        desiredAccess: 'DWORD',
+        securityAttributes: 'memory SECURITY_ATTRIBUTES',
+        result: 'out HKEY',
+        disposition: 'out DWORD',
+      },
+      purpose: "The key that keeps the shim's state",
+    },
+  },
+} as const satisfies Dll;

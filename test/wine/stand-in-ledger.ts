@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { bind, type Dll, openCallbackRoutes } from '@hcsshim/windows';
+
+/** What every stand-in DLL exports for tests (`stand-in/ledger.h`). */
+const countedComputecore = {
+  file: 'computecore.dll',
+  build: 0,
+  source: 'stand-in/ledger.h',
+  procedures: {
+    StandInCountCalls: {
+      returns: 'INT',
+      parameters: { procedure: 'PCSTR' },
+      immediate: true,
+      purpose: 'How often a procedure was called',
+    },
+    StandInCountOpenHandles: {
+      returns: 'INT',
+      parameters: {},
+      immediate: true,
+      purpose: 'Handles given and not closed',
+    },
+    StandInCountUnfreedStrings: {
+      returns: 'INT',
+      parameters: {},
+      immediate: true,
+      purpose: 'Strings given and not freed',
+    },
+  },
+} as const satisfies Dll;
+
+export const ledger = bind(countedComputecore);
+
+/** Everything that the DLL gave has been given back, and nothing waits for a callback. */
+export async function assertNothingLeaked(): Promise<void> {
+  // A disposal that nobody waits for may still be under way.
+  for (let tries = 0; tries < 50 && ledger.StandInCountOpenHandles({}) > 0; tries++) await sleep(10);
+  assert.deepEqual(
+    {
+      handles: ledger.StandInCountOpenHandles({}),
+      strings: ledger.StandInCountUnfreedStrings({}),
+      routes: openCallbackRoutes(),
+    },
+    { handles: 0, strings: 0, routes: 0 },
+  );
+}
