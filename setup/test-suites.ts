@@ -12,12 +12,11 @@ const wineTimeout = 600_000;
 
 /** Runs the gate without its tests, then the unit tests. Arguments narrow the unit tests to folders. */
 export async function runUnitTests(folders: readonly string[] = []): Promise<number> {
-  const display = new StepDisplay();
-  await display.step('Debian packages', () =>
-    installDebianPackages(['crun', 'runc', 'busybox', 'e2fsprogs', 'verity', 'attr', 'qemu', 'xz'], (line) =>
-      display.line(line),
-    ),
-  );
+  // Without boot files the QEMU engine's contract would be left out.
+  await prepare(new StepDisplay(), {
+    packages: ['crun', 'runc', 'busybox', 'e2fsprogs', 'verity', 'attr', 'qemu', 'xz'],
+    bootFiles: folders.length === 0,
+  });
   const gate = folders.length === 0 ? await run('the gate', ['tools/check.ts', '--no-tests']) : 0;
   const tests = await run('unit tests', ['tools/unit-tests.ts', ...folders]);
   return gate || tests;
