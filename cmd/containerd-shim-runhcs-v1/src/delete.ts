@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { bundleFile } from './bundle.ts';
 import type { CommandLine } from './command-line.ts';
 import { encodeDeleteResponse } from './delete-response.ts';
@@ -14,6 +15,9 @@ import {
 
 /** What a process gets that is killed by SIGKILL; nobody knows better when the shim has died. */
 const exitStatusOfKilled = 128 + 9;
+/** In milliseconds. */
+const dyingPatience = 5_000;
+const dyingPollInterval = 10;
 
 /**
  * The `delete` verb: containerd runs it in a process of its own after every container, also after one that
@@ -24,7 +28,7 @@ const exitStatusOfKilled = 128 + 9;
 export async function deleteShim(command: CommandLine, warn: (message: string) => void): Promise<Uint8Array> {
   const { id, bundle } = command;
   const socketPath = readSocketPath(command);
-  if (!(await isListening(socketPath))) {
+  if (!(await isServed(socketPath, bundle))) {
     try {
       await sweepSystem(id);
       removeSocket(socketPath);
@@ -37,6 +41,30 @@ export async function deleteShim(command: CommandLine, warn: (message: string) =
   const pid = readInitPid(bundle);
   rmSync(join(bundle, bundleFile.initPid), { force: true });
   return encodeDeleteResponse({ pid, exitStatus: exitStatusOfKilled, exitedAt: new Date() });
+}
+
+/**
+ * Whether a shim lives that serves the container. The threads of one that was killed end one after another, and until
+ * the last has, its socket takes connections: that is waited for.
+ */
+async function isServed(socketPath: string, bundle: string): Promise<boolean> {
+  const deadline = Date.now() + dyingPatience;
+  while (await isListening(socketPath)) {
+    if (!isDying(bundle) || Date.now() > deadline) return true;
+    await sleep(dyingPollInterval);
+  }
+  return false;
+}
+
+/** Whether the main thread of the bundle's shim has ended and nobody has collected the process yet. */
+function isDying(bundle: string): boolean {
+  try {
+    const pid = Number.parseInt(readFileSync(join(bundle, bundleFile.shimPid), 'utf8'), 10);
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return stat.slice(stat.lastIndexOf(')') + 2).startsWith('Z');
+  } catch {
+    return false;
+  }
 }
 
 /** The engine's code is loaded only when the system is still registered, or one was left half made. */

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import {
   cpSync,
   existsSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -14,7 +15,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { createConnection } from 'node:net';
+import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -237,6 +238,38 @@ test('delete after a killed shim answers 137 and removes its socket', async (t) 
   assert.equal(response.pid, 4711);
   assert.equal(response.exitStatus, 137);
   assert.ok(response.exitedAt);
+  assert.deepEqual(stage.sockets, []);
+});
+
+test('delete waits for a killed shim whose last threads have not ended yet', async (t) => {
+  const stage = await Stage.make(t);
+  const { stdout } = await stage.run('start');
+  await stage.killDaemon();
+  // Stands in for such threads: what the main thread has left is a zombie, and somebody still listens.
+  const path = stdout.toString().replace('unix://', '');
+  rmSync(path, { force: true });
+  const listener = createServer().listen(`${path}.listener`);
+  t.after(() => listener.close());
+  await once(listener, 'listening');
+  // A server takes its own name away with it.
+  linkSync(`${path}.listener`, path);
+  const parent = spawn('/bin/sh', ['-c', 'sleep 60 & echo $!; wait'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.after(() => parent.kill('SIGKILL'));
+  const zombie = Number((await once(parent.stdout, 'data'))[0]);
+  parent.kill('SIGSTOP');
+  process.kill(zombie, 'SIGKILL');
+  while (isAlive(zombie)) await sleep(5);
+  writeFileSync(join(stage.bundle, 'shim.pid'), String(zombie));
+  let deleted = false;
+  const deleting = stage.run('delete', 'x', ['-bundle', stage.bundle]).finally(() => {
+    deleted = true;
+  });
+  await sleep(1000);
+  assert.equal(deleted, false);
+  listener.close();
+  assert.equal((await deleting).exitCode, 0);
   assert.deepEqual(stage.sockets, []);
 });
 
