@@ -47,7 +47,7 @@ export async function runEndToEndTests(patterns: readonly string[] = []): Promis
 export async function runWineTests(patterns: readonly string[] = []): Promise<number> {
   const display = new StepDisplay();
   await display.step('Debian packages', () =>
-    installDebianPackages(['wine', 'wine64', 'mingw'], (line) => display.line(line)),
+    installDebianPackages(['crun', 'wine', 'wine64', 'mingw'], (line) => display.line(line)),
   );
   const files: string[] = [];
   for await (const file of glob(patterns.length > 0 ? [...patterns] : ['test/wine/*.wine.ts'], { cwd: root }))

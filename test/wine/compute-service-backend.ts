@@ -1,4 +1,10 @@
-import type { ComputeService, ComputeSystem } from '@hcsshim/hcs';
+import {
+  type CallOptions,
+  type ComputeService,
+  type ComputeSystem,
+  HcsError,
+  type SystemExit,
+} from '@hcsshim/hcs';
 import {
   type ComputeSystemDocument,
   type ComputeSystemQuery,
@@ -24,6 +30,8 @@ class ComputeServiceBackend implements Backend {
   readonly #tell: Tell;
   /** By number; one that is still being created is a promise. Each handle has a number of its own. */
   readonly #systems = new Map<number, Promise<ComputeSystem>>();
+  /** Those that run, by number. */
+  readonly #operations = new Map<number, AbortController>();
   #lastTarget = 0;
 
   constructor(compute: ComputeService, tell: Tell) {
@@ -31,15 +39,20 @@ class ComputeServiceBackend implements Backend {
     this.#tell = tell;
   }
 
-  async answer({ name, target, strings }: Call): Promise<Answer> {
+  async answer({ name, operation, target, strings }: Call): Promise<Answer> {
     const [first = null, second = null] = strings;
     switch (name) {
       case 'HcsCreateComputeSystem':
-        return this.#create(first ?? '', second ?? '');
+        return this.#create(operation, first ?? '', second ?? '');
       case 'HcsOpenComputeSystem':
         return this.#open(first ?? '');
       case 'HcsEnumerateComputeSystems':
-        return operation(async () => this.#compute.enumerate(optional<ComputeSystemQuery>(first) ?? {}));
+        return this.#begin(operation, async (options) =>
+          this.#compute.enumerate(optional<ComputeSystemQuery>(first) ?? {}, options),
+        );
+      case 'HcsCancelOperation':
+        this.#operations.get(Number(first))?.abort(cancelled());
+        return {};
     }
     const opening = this.#systems.get(target);
     if (opening === undefined) return { result: HResult.ERROR_INVALID_HANDLE };
@@ -49,12 +62,11 @@ class ComputeServiceBackend implements Backend {
       return {};
     }
     if (name === 'HcsWaitForComputeSystemExit') {
-      const { type } = await (await opening).wait();
-      return { document: exitDocument(type) };
+      return { document: exitDocument(await (await opening).wait()) };
     }
     const work = systemCalls[name];
     if (work === undefined) return { result: HResult.E_NOTIMPL };
-    return operation(async () => work(await opening, first));
+    return this.#begin(operation, async (options) => work(await opening, options, first));
   }
 
   /** The program has ended: with it, its handles close. */
@@ -64,13 +76,27 @@ class ComputeServiceBackend implements Backend {
     await Promise.all(systems.map(close));
   }
 
-  #create(id: string, configuration: string): Answer {
-    const creating = Promise.try(async () => {
-      const document = required<ComputeSystemDocument>(configuration);
-      return this.#compute.create(id, document);
+  /** Runs what an operation does, until that has ended or is cancelled. */
+  #begin(operation: number, work: (options: CallOptions) => Promise<unknown>): Answer {
+    const controller = new AbortController();
+    this.#operations.set(operation, controller);
+    const completion = Promise.try(work, { signal: controller.signal }).then(success, failure);
+    void completion.then(() => this.#operations.delete(operation));
+    return { completion };
+  }
+
+  #create(operation: number, id: string, configuration: string): Answer {
+    const created = Promise.withResolvers<ComputeSystem>();
+    const target = this.#keep(created.promise);
+    const answer = this.#begin(operation, async (options) => {
+      created.resolve(
+        Promise.try(async () =>
+          this.#compute.create(id, required<ComputeSystemDocument>(configuration), options),
+        ),
+      );
+      await created.promise;
     });
-    const target = this.#keep(creating);
-    return { ...operation(() => creating.then(() => null)), target };
+    return { ...answer, target };
   }
 
   async #open(id: string): Promise<Answer> {
@@ -88,25 +114,33 @@ class ComputeServiceBackend implements Backend {
     this.#systems.set(target, opening);
     opening
       .then((system) => system.wait())
-      .then(({ type }) => this.#tell(systemExited, target, exitDocument(type)))
+      .then((exit) => this.#tell(systemExited, target, exitDocument(exit)))
       // A system that could not be made, or whose handle was closed first, has no exit to be told.
       .catch(() => {});
     return target;
   }
 }
 
-const systemCalls: Record<string, (system: ComputeSystem, text: string | null) => Promise<unknown>> = {
-  HcsStartComputeSystem: (system) => system.start(),
-  HcsShutDownComputeSystem: (system) => system.shutdown(),
-  HcsTerminateComputeSystem: (system) => system.terminate(),
-  HcsPauseComputeSystem: (system) => system.pause(),
-  HcsResumeComputeSystem: (system) => system.resume(),
-  HcsGetComputeSystemProperties: (system, query) => system.getProperties(optional<PropertyQuery>(query)),
-  HcsModifyComputeSystem: (system, request) => system.modify(required<ModifySettingRequest>(request ?? '')),
+type SystemCall = (system: ComputeSystem, options: CallOptions, text: string | null) => Promise<unknown>;
+
+const systemCalls: Record<string, SystemCall> = {
+  HcsStartComputeSystem: (system, options) => system.start(options),
+  HcsShutDownComputeSystem: (system, options) => system.shutdown(options),
+  HcsTerminateComputeSystem: (system, options) => system.terminate(options),
+  HcsPauseComputeSystem: (system, options) => system.pause(options),
+  HcsResumeComputeSystem: (system, options) => system.resume(options),
+  HcsGetComputeSystemProperties: (system, options, query) =>
+    system.getProperties(optional<PropertyQuery>(query), options),
+  HcsModifyComputeSystem: (system, options, request) =>
+    system.modify(required<ModifySettingRequest>(request ?? ''), options),
 };
 
-function operation(work: () => Promise<unknown>): Answer {
-  return { completion: Promise.try(work).then(success, failure) };
+function cancelled(): HcsError {
+  return new HcsError({
+    action: 'Cannot complete an operation',
+    problem: 'it was cancelled',
+    code: 'ERROR_CANCELLED',
+  });
 }
 
 function success(value: unknown): Completion {
@@ -116,12 +150,19 @@ function success(value: unknown): Completion {
 /** As the service does it: the code, and a document with the words (`ResultError` of Microsoft's schema). */
 function failure(error: unknown): { result: number; document: string } {
   const result = isHcsError(error) ? error.hresult : HResult.E_FAIL;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = isHcsError(error) ? error.problem : String(error);
   return { result, document: JSON.stringify({ Error: result | 0, ErrorMessage: message }) };
 }
 
-function exitDocument(type: string): string {
-  return JSON.stringify({ Status: 0, ExitType: type });
+/** `SystemExitStatus` of Microsoft's schema. It has no words, only names of reasons. */
+function exitDocument({ type }: SystemExit): string {
+  if (type !== 'UnexpectedExit') return JSON.stringify({ Status: 0, ExitType: type });
+  const WorkerExit = { Type: 'UnexpectedStop', Detail: 'ProcessUnexpectedExit', Initiator: 'Internal' };
+  return JSON.stringify({
+    Status: HResult.HCS_E_UNEXPECTED_EXIT | 0,
+    ExitType: type,
+    Attribution: [{ WorkerExit }],
+  });
 }
 
 async function close(opening: Promise<ComputeSystem>): Promise<void> {

@@ -57,7 +57,7 @@ describe('a computecore.dll that misbehaves', { timeout: 110_000 }, () => {
     await assert.rejects(createComputeSystem('failed', withFault('failed')), {
       procedure: 'HcsGetOperationResult',
       hresult: 0x80004005,
-      document: '{"ErrorMessage":"as asked for"}',
+      document: '{"ErrorMessage":"as asked for","ErrorEvents":[{"Message":"By a test."}]}',
     });
   });
 

@@ -2,9 +2,10 @@ import type { Socket } from 'node:net';
 import { HResult } from '@hcsshim/schema';
 import type { Answer, Backend, Call, Completion, StandardStream, Tell } from './stand-in-service.ts';
 
-/** `HCS_EVENT_TYPE` of the ends. */
+/** `HCS_EVENT_TYPE`. */
 const systemExited = 1;
 const processExited = 0x10000;
+const serviceDisconnect = 0x02000000;
 
 /** All three standard streams. */
 const catStreams = 0b111;
@@ -31,12 +32,14 @@ interface GuestProcess {
 }
 
 /**
- * Misbehaviour, asked for with `{"Fault": …}` in a call's last document:
+ * Misbehaviour, asked for with `{"Fault":"never"}` in a call's document, or where no such field is let pass, with
+ * a text `"fault: never"` in any other:
  * - `refused`: the call fails. `failed`: its operation does, with an error document.
  * - `never`: the operation never ends. `twice`, `storm`: the DLL calls back 2 or 50 times.
  * - `no handle`: success, but a null handle. `not json`: success, with a result that is no JSON.
  * - `unknown code`: the operation fails with a code that nobody knows.
  * - `odd events`: an event of an unknown type, one without a structure, then the real end of the call.
+ * - `disconnect`: every handle hears that the service has gone, although it has not.
  */
 export type Fault =
   | 'refused'
@@ -47,7 +50,8 @@ export type Fault =
   | 'no handle'
   | 'not json'
   | 'unknown code'
-  | 'odd events';
+  | 'odd events'
+  | 'disconnect';
 
 class Refused extends Error {
   readonly result: number;
@@ -129,6 +133,7 @@ class MemoryHost {
       this.#tell(0x7abcdef0, call.target, 'no JSON {');
       this.#tell(-1, call.target, null);
     }
+    if (fault === 'disconnect') this.#tell(serviceDisconnect, 0, null);
     const answer = await this.#carryOut(call);
     if (fault === 'no handle') return { ...answer, target: 0 };
     if (answer.completion === undefined || fault === undefined) return answer;
@@ -138,6 +143,8 @@ class MemoryHost {
   async #carryOut(call: Call): Promise<Answer> {
     const [first = null] = call.strings;
     const { name } = call;
+    // Whoever gives up is answered, and what was given up goes on.
+    if (name === 'HcsCancelOperation') return {};
     if (echoed.has(name)) return { document: JSON.stringify(call.strings) };
     if (name.startsWith('HcsCreateComputeSystem')) return this.#create(first ?? '', call.strings[1] ?? '');
     if (name.startsWith('HcsOpenComputeSystem')) return this.#open(first ?? '');
@@ -318,8 +325,8 @@ function parse(text: string | null): Record<string, unknown> | undefined {
 
 function faultOf({ strings }: Call): Fault | undefined {
   for (const text of strings) {
-    const fault = text?.includes('"Fault"') ? parse(text)?.Fault : undefined;
-    if (typeof fault === 'string') return fault as Fault;
+    const [, fault] = /"(?:Fault":"|fault: )([a-z ]+)"/.exec(text ?? '') ?? [];
+    if (fault !== undefined) return fault as Fault;
   }
   return undefined;
 }
@@ -334,7 +341,10 @@ async function spoil(completion: Promise<Completion>, fault: Fault): Promise<Com
     case 'storm':
       return { ...end, times: 50 };
     case 'failed':
-      return { result: HResult.E_FAIL, document: JSON.stringify({ ErrorMessage: 'as asked for' }) };
+      return {
+        result: HResult.E_FAIL,
+        document: JSON.stringify({ ErrorMessage: 'as asked for', ErrorEvents: [{ Message: 'By a test.' }] }),
+      };
     case 'unknown code':
       return { result: 0x8badf00d, document: null };
     case 'not json':

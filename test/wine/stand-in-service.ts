@@ -26,6 +26,8 @@ export interface Completion {
 export interface Call {
   /** Name of the procedure. */
   name: string;
+  /** Number of the operation that it takes. `HcsCancelOperation` names one in its string. */
+  operation: number;
   /** Number of the system or process that it is about, or 0. */
   target: number;
   /** Its strings, in the order of the prototype but for a namespace, which is last. */
@@ -119,7 +121,11 @@ export class StandInService implements AsyncDisposable {
         target: number;
         arguments: (string | null)[];
       };
-      const { result = 0, completion, ...answer } = await backend.answer({ name: call, target, strings });
+      const {
+        result = 0,
+        completion,
+        ...answer
+      } = await backend.answer({ name: call, operation: id, target, strings });
       send({ id, accepted: result | 0, ...answer });
       if (completion === undefined) return;
       const { result: completed = 0, ...end } = await completion;

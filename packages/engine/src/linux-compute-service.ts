@@ -1,17 +1,23 @@
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { HvListener, HvSocket } from '@hcsshim/bridge';
-import { type CallOptions, type ComputeService, type ComputeSystem, HcsError, phase } from '@hcsshim/hcs';
+import {
+  type CallOptions,
+  type ComputeService,
+  type ComputeSystem,
+  HcsError,
+  operationTimeout,
+  phase,
+  withUndo,
+} from '@hcsshim/hcs';
 import type { ComputeSystemDocument, ComputeSystemQuery, ComputeSystemSummary } from '@hcsshim/schema';
 import { validateDocument } from './document.ts';
 import type { MonitorKind } from './monitor.ts';
-import { operationTimeout } from './operations.ts';
 import { OwnedSystem, summarize } from './owned-system.ts';
 import { connectThroughOwner, RemoteSystem } from './remote-system.ts';
 import { isAbandoned, StateDirectory, type SystemRecord } from './state-directory.ts';
 import { type SweepOptions, type SweptSystem, sweep } from './sweep.ts';
 import { SystemHandle } from './system-handle.ts';
-import { withUndo } from './with-undo.ts';
 
 export interface LinuxComputeServiceOptions {
   /** What runs the systems that this process creates. Those of others are opened whatever runs them. */

@@ -1,4 +1,4 @@
-import { HcsError } from '@hcsshim/hcs';
+import { HcsError, type TimeoutName } from '@hcsshim/hcs';
 import type { SystemState } from '@hcsshim/schema';
 
 /** What a state must be for an operation, and what it is afterwards. The whole state machine is here. */
@@ -10,8 +10,6 @@ export interface Operation {
   timeout?: TimeoutName;
 }
 
-type TimeoutName = 'SYSTEMCREATE' | 'SYSTEMSTART' | 'SYSTEMPAUSE' | 'SYSTEMRESUME';
-
 export const operations = {
   start: { from: ['Created'], to: 'Running', timeout: 'SYSTEMSTART' },
   pause: { from: ['Running'], to: 'Paused', timeout: 'SYSTEMPAUSE' },
@@ -22,17 +20,6 @@ export const operations = {
 } as const satisfies Record<string, Operation>;
 
 export type OperationName = keyof typeof operations;
-
-const defaultTimeout = 4 * 60_000;
-
-/**
- * Milliseconds that an operation may take: four minutes, or the whole seconds in `HCSSHIM_TIMEOUT_<NAME>`.
- * Source: upstream `internal/timeout`.
- */
-export function operationTimeout(name?: TimeoutName, environment = process.env): number {
-  const text = (name && environment[`HCSSHIM_TIMEOUT_${name}`]) ?? '';
-  return /^[1-9]\d{0,5}$/.test(text) ? Number(text) * 1000 : defaultTimeout;
-}
 
 /** Throws unless the state allows the operation. */
 export function requireState(id: string, name: OperationName, state: SystemState): void {
@@ -51,13 +38,4 @@ export function requireState(id: string, name: OperationName, state: SystemState
           code: 'HCS_E_INVALID_STATE',
         },
   );
-}
-
-/** For any call through a handle that its holder has closed. */
-export function closedHandleError(verb: string, id: string): HcsError {
-  return new HcsError({
-    action: `Cannot ${verb} compute system "${id}"`,
-    problem: 'this handle to it is closed, open another',
-    code: 'ERROR_INVALID_HANDLE',
-  });
 }

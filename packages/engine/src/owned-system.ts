@@ -1,23 +1,24 @@
 import type { Duplex } from 'node:stream';
 import type { HvListener } from '@hcsshim/bridge';
-import { type CallOptions, HcsError, type SystemExit, untilAborted, withDeadline } from '@hcsshim/hcs';
+import {
+  type CallOptions,
+  HcsError,
+  operationTimeout,
+  type SystemExit,
+  untilAborted,
+  withDeadline,
+  withUndo,
+} from '@hcsshim/hcs';
 import type { ModifySettingRequest, PropertyQuery, SystemProperties, SystemState } from '@hcsshim/schema';
 import { ControlServer } from './control-server.ts';
 import { type CheckedDocument, documentDisks } from './document.ts';
 import { parseModification } from './modification.ts';
 import type { Monitor, MonitorKind } from './monitor.ts';
-import {
-  type Operation,
-  type OperationName,
-  operations,
-  operationTimeout,
-  requireState,
-} from './operations.ts';
+import { type Operation, type OperationName, operations, requireState } from './operations.ts';
 import { identifyProcess, type ProcessIdentity, thisProcess } from './process-identity.ts';
 import { isAbandoned, type StateDirectory, type SystemRecord } from './state-directory.ts';
 import { sweep } from './sweep.ts';
 import { Turns } from './turns.ts';
-import { withUndo } from './with-undo.ts';
 
 export interface OwnedSystemOptions {
   id: string;

@@ -3,7 +3,9 @@ import type { Duplex } from 'node:stream';
 import {
   type CallOptions,
   type ComputeSystem,
+  closedHandleError,
   HcsError,
+  operationTimeout,
   type SystemExit,
   untilAborted,
   withDeadline,
@@ -11,7 +13,6 @@ import {
 import type { ModifySettingRequest, PropertyQuery, SystemProperties } from '@hcsshim/schema';
 import { type ControlMethod, type ControlResponse, decodeError } from './control-protocol.ts';
 import { LineChannel } from './line-channel.ts';
-import { closedHandleError, operationTimeout } from './operations.ts';
 import type { StateDirectory, SystemRecord } from './state-directory.ts';
 
 /** The owner ends its work by the same limits; it needs a little longer to say so. */

@@ -1,6 +1,5 @@
-import type { CallOptions, ComputeSystem, SystemExit } from '@hcsshim/hcs';
+import { type CallOptions, type ComputeSystem, closedHandleError, type SystemExit } from '@hcsshim/hcs';
 import type { ModifySettingRequest, PropertyQuery, SystemProperties } from '@hcsshim/schema';
-import { closedHandleError } from './operations.ts';
 import type { OwnedSystem } from './owned-system.ts';
 
 /** A handle, within the owning process, to a system. */

@@ -41,7 +41,7 @@ export interface SystemExit {
  */
 export interface ComputeSystem extends AsyncDisposable {
   readonly id: string;
-  /** GUID of the VM, the address of its hvsockets. */
+  /** GUID of the VM, the address of its hvsockets. Empty for a container that shares the host's kernel. */
   readonly runtimeId: string;
   start(options?: CallOptions): Promise<void>;
   /** Asks the guest to shut down and returns when it was asked; `wait` tells when it has. */
@@ -52,6 +52,9 @@ export interface ComputeSystem extends AsyncDisposable {
   resume(options?: CallOptions): Promise<void>;
   getProperties(query?: PropertyQuery, options?: CallOptions): Promise<SystemProperties>;
   modify(request: ModifySettingRequest, options?: CallOptions): Promise<void>;
-  /** Resolves when the system has ended, for any number of waiters, also long after. */
+  /**
+   * Resolves when the system has ended, for any number of waiters, also long after. When the handle is closed
+   * meanwhile it may reject with ERROR_INVALID_HANDLE, as on Windows.
+   */
   wait(options?: CallOptions): Promise<SystemExit>;
 }

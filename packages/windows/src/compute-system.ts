@@ -1,5 +1,6 @@
 import { bind } from './bind.ts';
 import { type CallbackRoute, type ComputeEvent, routeCallback } from './callbacks.ts';
+import { DllCallError } from './dll-call-error.ts';
 import { computecore } from './dlls/computecore.ts';
 import { type OperationOptions, runOperation, runProcessOperation } from './operation.ts';
 import { OwnedHandle } from './owned-handle.ts';
@@ -25,7 +26,10 @@ const allAccess = 0x10000000;
 export type SystemHandle = OwnedHandle<'HCS_SYSTEM'>;
 export type ProcessHandle = OwnedHandle<'HCS_PROCESS'>;
 
-/** Creates a system and waits until it is there. A failed creation leaves no handle. */
+/** How long a system that nobody wants any more may take to end, in milliseconds. */
+const discardTimeout = 5_000;
+
+/** Creates a system and waits until it is there. A failed creation leaves no handle, and one given up no system. */
 export async function createComputeSystem(
   id: string,
   configuration: string,
@@ -49,9 +53,22 @@ export async function createComputeSystem(
     // The call has given a handle, or it would have thrown.
     return system as SystemHandle;
   } catch (error) {
-    await system?.close();
+    if (system !== undefined) {
+      if (!(error instanceof DllCallError)) await discardComputeSystem(system);
+      await system.close();
+    }
     throw error;
   }
+}
+
+/**
+ * Terminates a system that nobody wants any more, and waits a moment for that. Never rejects: there is somebody
+ * who is to be told of something else.
+ */
+export async function discardComputeSystem(system: SystemHandle): Promise<void> {
+  const terminate = (operation: Handle<'HCS_OPERATION'>) =>
+    system.use((computeSystem) => bind(computecore).HcsTerminateComputeSystem({ computeSystem, operation }));
+  await runOperation('terminate a compute system', terminate, { timeout: discardTimeout }).catch(() => {});
 }
 
 /** Opens a system that exists. */

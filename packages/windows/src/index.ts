@@ -11,6 +11,7 @@ export {
   ComputeEventType,
   createComputeSystem,
   createProcess,
+  discardComputeSystem,
   openComputeSystem,
   openProcess,
   type ProcessHandle,

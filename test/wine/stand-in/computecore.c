@@ -129,8 +129,12 @@ EXPORT HRESULT WINAPI HcsCancelOperation(HCS_OPERATION operation) {
   EnterCriticalSection(&operations_lock);
   object *found = find_object(operation, OPERATION);
   HRESULT result = found == NULL ? E_BAD_HANDLE : found->phase == IDLE ? E_OPERATION_NOT_STARTED : S_OK;
+  BOOL runs = found != NULL && found->phase == STARTED;
   LeaveCriticalSection(&operations_lock);
-  return result;
+  if (!runs) return result;
+  WCHAR number[24];
+  _ui64tow((ULONG_PTR)operation, number, 10);
+  return request(__func__, 0, INFINITE, NULL, FREE, NULL, 1, number);
 }
 
 HRESULT WINAPI HcsGetOperationProperties(HCS_OPERATION operation, PCWSTR options, PWSTR *resultDocument) {

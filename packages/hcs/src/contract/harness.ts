@@ -36,6 +36,8 @@ export interface ContractSubject {
   open(): Promise<ContractHarness>;
   /** Why the suite cannot run here. */
   skip?: string | undefined;
+  /** Promises that cannot be tested here, by their names, each with the reason. @default none */
+  untested?: Readonly<Record<string, string>>;
   /**
    * Longest that one test may take, in milliseconds.
    * @default 60000

@@ -61,7 +61,6 @@ export const ownership: Record<string, ContractTest> = {
     await owner.kill();
     const exit = await waiting;
     assert.equal(exit.type, 'UnexpectedExit');
-    assert.ok(exit.reason.includes(String(owner.pid)), exit.reason);
     await assertFails(harness.compute.open(id), 'HCS_E_SYSTEM_NOT_FOUND', id);
     const [summary] = await harness.compute.enumerate({ Ids: [id] });
     assert.equal(summary?.State, 'Unknown');
@@ -69,6 +68,17 @@ export const ownership: Record<string, ContractTest> = {
     assert.deepEqual(await harness.sweep(), []);
     assert.deepEqual(await harness.compute.enumerate({ Ids: [id] }), []);
     await assertNothingLeft(harness);
+  },
+
+  async 'the reason of an end names the owner that has died'(harness) {
+    const id = harness.id('named');
+    await using owner = await harness.createElsewhere(id, harness.document());
+    await using system = await harness.compute.open(id);
+    const waiting = system.wait();
+    await owner.kill();
+    const { reason } = await waiting;
+    assert.ok(reason.includes(String(owner.pid)), reason);
+    assert.deepEqual(await harness.sweep(), [id]);
   },
 
   async 'an owner that dies with a paused system leaves nothing that a sweep does not end'(harness) {

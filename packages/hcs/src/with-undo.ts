@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type DeadlineOptions, withDeadline } from '@hcsshim/hcs';
+import { type DeadlineOptions, withDeadline } from './deadline.ts';
 
 /** How long a call that was given up may take to undo what it had begun. In milliseconds. */
 const undoTimeout = 5_000;

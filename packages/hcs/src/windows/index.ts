@@ -1,0 +1,1 @@
+export { createWindowsComputeService } from './windows-compute-service.ts';
