@@ -268,21 +268,3 @@ test('no path leads out of the image', async () => {
   assert.equal(text(reader, 'through'), '2');
   assert.equal(text(reader, 'up'), '1');
 });
-
-test('a large archive mounts and compares equal', {
-  skip: !process.env.EXT4_MOUNT || process.getuid?.() !== 0,
-}, async () => {
-  using directory = temporaryDirectory();
-  const image = join(directory.path, 'image');
-  const archive = join(directory.path, 'tar');
-  spawnSync('tar', ['-C', '/usr/share', '-cf', archive, 'perl', 'doc'], { stdio: 'ignore' });
-  const storage = new MemoryStorage();
-  await tarToExt4([readFileSync(archive)], storage);
-  writeFileSync(image, storage.bytes);
-  const script = 'mount -o ro,loop "$1" /mnt && tar -C /mnt -d --numeric-owner -f "$2"';
-  const { status, stdout, stderr } = spawnSync('unshare', ['-m', 'sh', '-ec', script, 'sh', image, archive], {
-    encoding: 'utf8',
-  });
-  assert.equal(`${stdout}${stderr}`, '');
-  assert.equal(status, 0);
-});
