@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Log, type LogLevel } from './log.ts';
-import { containerRoot, logReceivers } from './platform-host.ts';
+import { containerRoot, logReceivers, PlatformHost } from './platform-host.ts';
 
 const request = { id: 'x', bundle: '/run/bundle', rootfs: [] };
 const mount = { type: 'bind', source: '/a', options: ['ro'] };
@@ -19,6 +19,21 @@ test("a root without mounts is the spec's, as seen from the bundle", () => {
   assert.deepEqual(rootOf('/srv/root'), { image: '/srv/root' });
   const mounted = { ...request, spec: { ociVersion: '1.0.2', root: { path: 'rootfs' } }, rootfs: [mount] };
   assert.deepEqual(containerRoot(mounted), { rootMounts: [mount] });
+});
+
+test('an expectation that cannot be met is told by create alone, in words', async (t) => {
+  const before = process.env.HCSSHIM_STATE;
+  t.after(() => {
+    if (before === undefined) delete process.env.HCSSHIM_STATE;
+    else process.env.HCSSHIM_STATE = before;
+  });
+  process.env.HCSSHIM_STATE = `/tmp/${'x'.repeat(90)}`;
+  const annotations = { 'io.hcsshim.engine': 'sandbox' };
+  await using host = new PlatformHost(new Log(2, {}, 'error'));
+  await host.expect('x', annotations);
+  await assert.rejects(host.create({ ...request, spec: { ociVersion: '1.0.2', annotations } }, {}), {
+    message: /bytes too long for unix sockets/,
+  });
 });
 
 /** What the shim's log has at `level` of a sentence of the engine and a line of a guest. */

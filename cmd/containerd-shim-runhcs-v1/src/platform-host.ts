@@ -42,8 +42,9 @@ export class PlatformHost implements TaskHost {
   async expect(id: string, annotations: Record<string, string>): Promise<void> {
     const engine = annotations[engineAnnotation] ?? process.env.HCSSHIM_ENGINE;
     if (engine !== 'sandbox' || annotations[containerTypeAnnotation] === 'container') return;
-    const platform = await this.#platform(engine);
-    await platform.expectContainer({ id, annotations });
+    // Whatever stands in the way, `create` meets it again, and has somebody to tell.
+    const platform = await this.#platform(engine).catch(() => undefined);
+    await platform?.expectContainer({ id, annotations });
   }
 
   async create(request: ContainerRequest, options: CallOptions): Promise<HostedContainer> {

@@ -394,18 +394,9 @@ suite('guest agent', { skip }, () => {
   });
 
   test('many processes at once are told apart and leave no descriptors', async () => {
-    const countDescriptors = async () => {
-      const list = await sandbox.execute(
-        utilityVmId,
-        { CommandLine: 'sh -c "ls /proc/1/fd | wc -l"' },
-        { stdout: true },
-      );
-      const [count] = await Promise.all([text(list.stdout), list.wait()]);
-      return Number(count);
-    };
     await using container = await sandbox.container('many', { args: ['sleep', '1000'] });
     await container.start({});
-    const before = await countDescriptors();
+    const before = await sandbox.agentDescriptors();
     const codes = Array.from({ length: 24 }, (_, index) => index + 1);
     const exits = await Promise.all(
       codes.map(async (code) => {
@@ -424,7 +415,7 @@ suite('guest agent', { skip }, () => {
       }),
     );
     assert.deepEqual(exits, codes);
-    while ((await countDescriptors()) > before) await sleep(20);
+    while ((await sandbox.agentDescriptors()) > before) await sleep(20);
   });
 
   test('nothing is left when all containers are deleted', async () => {

@@ -19,10 +19,17 @@ import {
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { GuestConnection, GuestPort } from '@hcsshim/bridge';
 import { attachLoopDevice, type LoopDevice } from '@hcsshim/linux';
-import { type GuestProcessParameters, isHcsError, type OciProcess, type OciSpec } from '@hcsshim/schema';
+import {
+  type GuestProcessParameters,
+  isHcsError,
+  type OciProcess,
+  type OciSpec,
+  utilityVmId,
+} from '@hcsshim/schema';
 
 const programs = [
   '/usr/bin/setpriv',
@@ -343,6 +350,17 @@ export class Sandbox implements AsyncDisposable {
     );
     await accepted;
     return new HostProcess(this, containerId, pid, streams);
+  }
+
+  /** How many descriptors the agent has open. */
+  async agentDescriptors(): Promise<number> {
+    const list = await this.execute(
+      utilityVmId,
+      { CommandLine: 'sh -c "ls /proc/1/fd | wc -l"' },
+      { stdout: true },
+    );
+    const [count] = await Promise.all([text(list.stdout), list.wait()]);
+    return Number(count);
   }
 
   /** Cgroups of containers that are still there, as paths. */

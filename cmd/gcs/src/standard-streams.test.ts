@@ -32,16 +32,6 @@ suite('standard streams of a container', { skip }, () => {
   const shell = (script: string, wanted: { stdin?: boolean; stdout?: boolean; stderr?: boolean }) =>
     container.exec({ args: ['sh', '-c', script] }, wanted);
 
-  const agentDescriptors = async (): Promise<number> => {
-    const list = await sandbox.execute(
-      utilityVmId,
-      { CommandLine: 'sh -c "ls /proc/1/fd | wc -l"' },
-      { stdout: true },
-    );
-    const [count] = await Promise.all([text(list.stdout), list.wait()]);
-    return Number(count);
-  };
-
   test('they can be opened by name', async () => {
     const process = await shell('cat /dev/stdin; echo out > /dev/stdout; echo err > /dev/stderr', {
       stdin: true,
@@ -218,16 +208,16 @@ suite('standard streams of a container', { skip }, () => {
   });
 
   test('a process that cannot be started leaves no stream open', async () => {
-    const before = await agentDescriptors();
+    const before = await sandbox.agentDescriptors();
     await assert.rejects(
       container.exec({ args: ['no-such-command'] }, { stdin: true, stdout: true, stderr: true }),
       /not found/,
     );
-    while ((await agentDescriptors()) > before) await sleep(20);
+    while ((await sandbox.agentDescriptors()) > before) await sleep(20);
   });
 
   test('many processes with all streams, some cut off, leave no descriptors', async () => {
-    const before = await agentDescriptors();
+    const before = await sandbox.agentDescriptors();
     for (let round = 0; round < 4; round++) {
       await Promise.all(
         Array.from({ length: 8 }, async (_, index) => {
@@ -245,7 +235,7 @@ suite('standard streams of a container', { skip }, () => {
         }),
       );
     }
-    while ((await agentDescriptors()) > before) await sleep(20);
+    while ((await sandbox.agentDescriptors()) > before) await sleep(20);
   });
 });
 
