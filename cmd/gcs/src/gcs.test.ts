@@ -201,13 +201,15 @@ suite('guest agent', { skip }, () => {
 
     const terminal = await container.exec(
       {
-        args: ['sh', '-c', 'test -t 0 && stty size && exit 6'],
+        // It has its size once its start is answered, not before: see OciRuntime.exec.
+        args: ['sh', '-c', 'read word; test -t 0 && stty size && exit 6'],
         terminal: true,
         consoleSize: { height: 5, width: 55 },
       },
       { stdin: true, stdout: true },
     );
-    assert.equal(await text(terminal.stdout), '5 55\r\n');
+    terminal.stdin.write('go\n');
+    assert.equal(await text(terminal.stdout), 'go\r\n5 55\r\n');
     assert.equal(await terminal.wait(), 6);
 
     const killed = await container.exec({ args: ['sleep', '1000'] }, {});

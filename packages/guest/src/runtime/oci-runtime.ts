@@ -36,7 +36,10 @@ export interface OciRuntime {
   start(id: string): Promise<void>;
   /** Create and start in one step, which saves a process. */
   run(request: CreateRequest): Promise<RuntimeProcess>;
-  /** Starts a further process in a running container. */
+  /**
+   * Starts a further process in a running container. Its terminal has its size when this resolves, but crun
+   * (1.8 to 1.29) sets it from outside: a process that asks as soon as it runs may find none, and gets SIGWINCH.
+   */
   exec(request: ExecRequest): Promise<RuntimeProcess>;
   /** Signals the first process, or `all`. */
   kill(id: string, signal: number, options?: { all?: boolean }): Promise<void>;
