@@ -29,7 +29,7 @@ function procedurePage(): string {
     '',
     '- **Build**: the first build of Windows that has it; 7600 stands for every Windows that is still met. 14393 is Windows Server',
     '  2016, 17763 Server 2019, 19041 Windows 10 2004, 20348 Server 2022.',
-    '- **Runs**: on a thread of the pool, with a promise for its results, or here, on the calling thread, with the results at once.',
+    '- **Runs**: on a thread of the pool, with a promise for its results, or here, on the calling thread, with the results at once, or either.',
     '- `in` parameters have no mark; `?` may be left out; `memory X` is laid out by the caller; `LocalString` and `CoTaskMemString`',
     '  are read and freed with `LocalFree` and `CoTaskMemFree`. A code that tells of a failure is thrown as `DllCallError`.',
     '',
@@ -48,7 +48,7 @@ function dllSection(dll: Dll): string[] {
     '| --- | --- | --- | --- |',
     ...procedures.map(([name, procedure]) => {
       const { purpose, build = dll.build, immediate } = procedure;
-      return `| \`${prototype(name, procedure)}\` | ${purpose} | ${build} | ${immediate ? 'here' : 'pool'} |`;
+      return `| \`${prototype(name, procedure)}\` | ${purpose} | ${build} | ${immediate === true ? 'here' : immediate ? 'either' : 'pool'} |`;
     }),
     '',
   ];

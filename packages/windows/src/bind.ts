@@ -42,14 +42,13 @@ function bindProcedure(dll: Dll, name: string, procedure: Procedure): (inputs?: 
   const marshaller = new Marshaller(dll, name, procedure);
   const native = findProcedure(dll, name, procedure, marshaller);
   const lastErrorOf = marshaller.usesLastError ? lastError : () => 0;
-  if (procedure.immediate) {
-    return (inputs = {}) => {
-      const call = marshaller.prepare(inputs as Record<string, unknown>);
-      const returned = native(...call.values);
-      return marshaller.finish(call, returned, lastErrorOf(), strings);
-    };
-  }
-  return async (inputs = {}) => {
+  const now = (inputs: object = {}): unknown => {
+    const call = marshaller.prepare(inputs as Record<string, unknown>);
+    const returned = native(...call.values);
+    return marshaller.finish(call, returned, lastErrorOf(), strings);
+  };
+  if (procedure.immediate === true) return now;
+  const onPool = async (inputs: object = {}): Promise<unknown> => {
     const call = marshaller.prepare(inputs as Record<string, unknown>);
     await turn();
     try {
@@ -69,6 +68,7 @@ function bindProcedure(dll: Dll, name: string, procedure: Procedure): (inputs?: 
       endTurn();
     }
   };
+  return procedure.immediate === 'optional' ? Object.assign(onPool, { now }) : onPool;
 }
 
 function findProcedure(dll: Dll, name: string, procedure: Procedure, marshaller: Marshaller): NativeFunction {

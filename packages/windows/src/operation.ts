@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { bind } from './bind.ts';
 import { routeCallback } from './callbacks.ts';
 import { computecore } from './dlls/computecore.ts';
@@ -58,11 +57,16 @@ async function run<T>(
   signal?.throwIfAborted();
   const { HcsCreateOperation, HcsCloseOperation, HcsCancelOperation } = bind(computecore);
   const completed = Promise.withResolvers<void>();
-  using route = routeCallback('HCS_OPERATION_COMPLETION', () => completed.resolve());
+  let hasCompleted = false;
+  using route = routeCallback('HCS_OPERATION_COMPLETION', () => {
+    hasCompleted = true;
+    completed.resolve();
+  });
   await using operation = new OwnedHandle(
     'HCS_OPERATION',
     HcsCreateOperation({ context: route.context, callback: route.callback }),
-    (value) => HcsCloseOperation({ operation: value }),
+    // Before it has completed, its close might wait for a callback, and that for this thread.
+    (value) => (hasCompleted ? HcsCloseOperation.now : HcsCloseOperation)({ operation: value }),
   );
   await operation.use(begin);
   try {
@@ -82,19 +86,15 @@ async function beforeDeadline(
   timeout: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const settled = new AbortController();
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal?.reason);
+  const { promise: givenUp, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(signal?.reason);
   if (signal?.aborted) abort();
   signal?.addEventListener('abort', abort, { once: true });
-  const deadline = sleep(timeout, undefined, settled).then(() => {
-    throw new OperationTimeoutError(action, timeout);
-  });
+  const deadline = setTimeout(() => reject(new OperationTimeoutError(action, timeout)), timeout);
   try {
-    await Promise.race([completed, aborted.promise, deadline]);
+    await Promise.race([completed, givenUp]);
   } finally {
     signal?.removeEventListener('abort', abort);
-    deadline.catch(() => {});
-    settled.abort();
+    clearTimeout(deadline);
   }
 }

@@ -119,10 +119,11 @@ export interface Procedure {
   build?: number;
   /**
    * Called on the main thread, with the result at once: for procedures that never wait, and for those that
-   * act on the calling thread. All others run on a thread of libuv's pool and give a promise.
+   * act on the calling thread. All others run on a thread of libuv's pool and give a promise. `optional` is for
+   * one that waits in some states only: it runs on the pool, and its `now` at once, which saves changing threads.
    * @default false
    */
-  immediate?: boolean;
+  immediate?: boolean | 'optional';
   /** What it is for, in a few words. */
   purpose: string;
 }
@@ -194,9 +195,14 @@ export type Outputs<P extends Procedure> = [OutputKeys<P>] extends [never]
 
 /** Procedures of a DLL as functions: `await HcsStartComputeSystem({ computeSystem, operation })`. */
 export type BoundDll<D extends Dll> = {
-  readonly [Name in keyof D['procedures']]: (
-    inputs: Inputs<D['procedures'][Name]>,
-  ) => D['procedures'][Name] extends { immediate: true }
-    ? Outputs<D['procedures'][Name]>
-    : Promise<Outputs<D['procedures'][Name]>>;
+  readonly [Name in keyof D['procedures']]: BoundProcedure<D['procedures'][Name]>;
 };
+
+type Immediate<P extends Procedure> = (inputs: Inputs<P>) => Outputs<P>;
+type Pooled<P extends Procedure> = (inputs: Inputs<P>) => Promise<Outputs<P>>;
+
+type BoundProcedure<P extends Procedure> = P extends { immediate: true }
+  ? Immediate<P>
+  : P extends { immediate: 'optional' }
+    ? Pooled<P> & { readonly now: Immediate<P> }
+    : Pooled<P>;

@@ -34,6 +34,7 @@ export const computecore = {
     HcsCloseOperation: {
       returns: 'void',
       parameters: { operation: 'HCS_OPERATION' },
+      immediate: 'optional',
       purpose: 'Close an operation',
     },
     HcsGetOperationContext: {
