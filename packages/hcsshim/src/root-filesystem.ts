@@ -4,6 +4,7 @@ import {
   type ImageConfig,
   type ImageDisks,
   LayerCache,
+  NamedScratchDisk,
   prepareImage,
   ScratchDisk,
   type SnapshotMount,
@@ -40,8 +41,9 @@ export class RootFilesystems {
 
   async prepare(source: RootSource, { scratchBytes, signal }: PrepareRootOptions): Promise<RootDisks> {
     const call = signal ? { signal } : {};
+    const scratchKind = process.platform === 'win32' ? NamedScratchDisk : ScratchDisk;
     const [scratch, image] = await Promise.allSettled([
-      ScratchDisk.create({ directory: this.#scratchDirectory, size: scratchBytes, ...call }),
+      scratchKind.create({ directory: this.#scratchDirectory, size: scratchBytes, ...call }),
       'mounts' in source
         ? this.#disksOfSnapshot(source.mounts, call)
         : prepareImage(source.image, this.#layers, call),

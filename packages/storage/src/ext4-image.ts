@@ -38,7 +38,8 @@ export async function createDirectoryDisk(options: DirectoryDiskOptions): Promis
         ...(time === undefined ? {} : { time }),
         lostAndFound: false,
         indexDirectories: true,
-        readXattrs,
+        // Files of Windows have none that Linux would know.
+        ...(process.platform === 'linux' ? { readXattrs } : {}),
         signal,
       }),
     );

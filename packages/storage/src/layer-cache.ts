@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { FileLock } from '@hcsshim/linux';
 import { HcsError } from '@hcsshim/schema';
 import { directoryKey } from './directory-key.ts';
+import { ExclusiveFile } from './exclusive-file.ts';
 import { createDirectoryDisk } from './ext4-image.ts';
 import { readVhd } from './vhd.ts';
 
@@ -108,13 +109,14 @@ export class LayerCache {
     return removed;
   }
 
-  async #lock(key: string, signal: AbortSignal | undefined): Promise<FileLock> {
+  async #lock(key: string, signal: AbortSignal | undefined): Promise<Disposable> {
     const path = join(this.#directory, `${key}.lock`);
     const patience = AbortSignal.timeout(lockTimeout);
+    const options = { signal: signal ? AbortSignal.any([signal, patience]) : patience };
     try {
-      return await FileLock.acquire(path, {
-        signal: signal ? AbortSignal.any([signal, patience]) : patience,
-      });
+      return process.platform === 'win32'
+        ? await ExclusiveFile.open(path, options)
+        : await FileLock.acquire(path, options);
     } catch (cause) {
       if (!patience.aborted || signal?.aborted) throw cause;
       throw new HcsError({
