@@ -12,3 +12,4 @@ export { cacheDirectory, stateDirectory } from './directories.ts';
 export { defaultEngine, type EngineName, engineNames, parseEngineName } from './engine-name.ts';
 export { type ContainerExit, OwnedContainer } from './owned-container.ts';
 export { type ContainerOptions, openPlatform, Platform, type PlatformOptions } from './platform.ts';
+export type { PlatformServices, ServiceName, ServiceOptions } from './platform-services.ts';

@@ -1,29 +1,29 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { HvSocket } from '@hcsshim/bridge';
 import { type ContainerAnnotations, LinuxContainer, parseAnnotations } from '@hcsshim/containers';
-import { createLinuxComputeService, type LinuxComputeService, type MonitorKind } from '@hcsshim/engine';
-import { type CallOptions, HcsError, phase } from '@hcsshim/hcs';
+import { type CallOptions, type ComputeService, HcsError, phase } from '@hcsshim/hcs';
 import type { OciSpec } from '@hcsshim/schema';
 import { type BootFiles, type LinuxVmOptions, UtilityVm } from '@hcsshim/uvm';
 import { defaultSpec, type ProcessOptions } from './default-spec.ts';
-import { bootDirectory, cacheDirectory, stateDirectory } from './directories.ts';
-import { defaultEngine, type EngineName, parseEngineName } from './engine-name.ts';
+import { bootDirectory, cacheDirectory } from './directories.ts';
+import { parseEngineName } from './engine-name.ts';
 import { ExpectedVm } from './expected-vm.ts';
-import { builtBootDirectory, guestAgentCommand } from './installation.ts';
+import { builtBootDirectory } from './installation.ts';
 import { OwnedContainer } from './owned-container.ts';
+import {
+  openServices,
+  type PlatformServices,
+  type ServiceName,
+  type ServiceOptions,
+} from './platform-services.ts';
 import { type RootDisks, RootFilesystems, type RootSource } from './root-filesystem.ts';
 
-export interface PlatformOptions {
-  /** @default `$HCSSHIM_ENGINE`, else `qemu` */
-  engine?: EngineName;
+export interface PlatformOptions extends ServiceOptions {
   /** Directory with `vmlinux`, `initrd.img` and `rootfs.vhd`. @default `$HCSSHIM_BOOT`, else the checkout's `out`, else the cache's `boot` */
   bootDirectory?: string;
-  /** QEMU only: whether to start VMs from templates. @default true */
-  templates?: boolean;
-  /** QEMU only. @default 'auto': KVM when it really works */
-  accelerator?: 'auto' | 'kvm' | 'tcg';
-  /** Receives what a user may want to know of the engine, a sentence at a time. @default dropped */
-  log?: (sentence: string) => void;
+  /** Services to use in place of the machine's own, the caller's to dispose. @default none */
+  services?: Partial<Omit<PlatformServices, keyof AsyncDisposable>>;
   /** Receives the guests' logs, a line of JSON at a time. @default dropped */
   guestLog?: (vmId: string, line: string) => void;
 }
@@ -42,7 +42,7 @@ export interface ContainerOptions extends ProcessOptions, CallOptions {
   memoryMb?: number;
   /** Processors of the VM. @default 2 */
   processors?: number;
-  /** Size of the writable layer in GiB, sparse. @default 20 */
+  /** Size of the writable layer in GiB. @default 20, sparse; on Windows, which takes no sparse disks, 1 */
   scratchSizeGb?: number;
 }
 
@@ -55,61 +55,42 @@ export interface StartOptions extends CallOptions {
 const vmIdOf = (containerId: string): string => `${containerId}@vm`;
 const containerIdPattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
 const bytesPerGib = 1024 ** 3;
+/** A disk that is not sparse takes what it can hold. */
+const defaultScratchGb = process.platform === 'win32' ? 1 : 20;
 
-/** Opens the Host Compute Service of this machine. */
+/** Opens the services of this machine: those of Windows, or on Linux an engine of ours. */
 export async function openPlatform(options: PlatformOptions = {}): Promise<Platform> {
-  if (process.platform !== 'linux') {
-    throw new HcsError({
-      action: `Cannot open the platform "${process.platform}"`,
-      problem: 'only Linux is supported yet',
-      code: 'ERROR_NOT_SUPPORTED',
-    });
-  }
-  const engine = options.engine ?? defaultEngine();
-  const services = createLinuxComputeService({
-    monitor: await monitorKind(engine, options),
-    stateDirectory: stateDirectory(),
-    ...(options.log ? { log: options.log } : {}),
-  });
-  return new Platform(engine, options, services);
-}
-
-/** Loads only the engine that is used: a shim pays for every module in memory. */
-async function monitorKind(engine: EngineName, options: PlatformOptions): Promise<MonitorKind> {
-  if (engine === 'sandbox') {
-    const { createSandboxMonitorKind } = await import('@hcsshim/engine/sandbox');
-    return createSandboxMonitorKind({ agentCommand: guestAgentCommand() });
-  }
-  const { createQemuMonitorKind } = await import('@hcsshim/engine/qemu');
-  return createQemuMonitorKind({
-    cacheDirectory: cacheDirectory(),
-    accelerator: options.accelerator ?? 'auto',
-    ...(options.log ? { log: options.log } : {}),
-    templates: options.templates === false ? false : { directory: join(cacheDirectory(), 'templates') },
-  });
+  const services = await openServices(options);
+  const { services: replaced = {} } = options;
+  return new Platform(options, { ...services, ...replaced });
 }
 
 /** The services of a machine: where VMs and containers come from. Disposing it ends those that are left. */
 export class Platform implements AsyncDisposable {
-  readonly engine: EngineName;
   readonly #options: PlatformOptions;
-  readonly #services: LinuxComputeService;
+  readonly #services: PlatformServices;
   readonly #roots: RootFilesystems;
   readonly #expected = new Map<string, ExpectedVm>();
 
   /** Use `openPlatform`. */
-  constructor(engine: EngineName, options: PlatformOptions, services: LinuxComputeService) {
-    this.engine = engine;
+  constructor(options: PlatformOptions, services: PlatformServices) {
     this.#options = options;
     this.#services = services;
     this.#roots = new RootFilesystems(cacheDirectory());
   }
 
-  get compute(): LinuxComputeService['compute'] {
+  /** What stands for the Host Compute Service. */
+  get engine(): ServiceName {
+    return this.#services.name;
+  }
+
+  /** Compute systems: create, open, enumerate. */
+  get compute(): ComputeService {
     return this.#services.compute;
   }
 
-  get sockets(): LinuxComputeService['sockets'] {
+  /** Sockets between this host and the guests of its VMs. */
+  get sockets(): HvSocket {
     return this.#services.sockets;
   }
 
@@ -122,7 +103,7 @@ export class Platform implements AsyncDisposable {
         sockets: this.sockets,
         ...(this.#options.guestLog ? { guestLog: this.#options.guestLog } : {}),
       },
-      this.engine === 'qemu' && !vm.bootFiles ? { ...vm, bootFiles: this.#bootFiles() } : vm,
+      this.#services.hasGuest || vm.bootFiles ? vm : { ...vm, bootFiles: this.#bootFiles() },
       { ...(signal ? { signal } : {}), ...(onBoot ? { onBoot } : {}) },
     );
   }
@@ -237,7 +218,7 @@ export class Platform implements AsyncDisposable {
       ...(annotations.processorLimit === undefined ? {} : { processorLimit: annotations.processorLimit }),
       ...(annotations.processorWeight === undefined ? {} : { processorWeight: annotations.processorWeight }),
       ...(annotations.kernelArguments === undefined ? {} : { kernelArguments: annotations.kernelArguments }),
-      ...(annotations.bootFilesPath === undefined || this.engine === 'sandbox'
+      ...(annotations.bootFilesPath === undefined || this.#services.hasGuest
         ? {}
         : {
             bootFiles: bootFilesIn(annotations.bootFilesPath, 'the annotation must name another directory'),
@@ -313,7 +294,7 @@ function rootSource({ id, image, rootMounts }: ContainerOptions): RootSource {
 }
 
 /** As the annotation, which is checked where it is read. */
-function checkedScratchSize({ id, scratchSizeGb = 20 }: ContainerOptions): number {
+function checkedScratchSize({ id, scratchSizeGb = defaultScratchGb }: ContainerOptions): number {
   if (Number.isInteger(scratchSizeGb) && scratchSizeGb >= 1 && scratchSizeGb <= 16_384) return scratchSizeGb;
   throw new HcsError({
     action: `Cannot create container "${id}"`,
