@@ -1,0 +1,21 @@
+export { type BaseLayerDisks, setUpContainerBaseLayer, setUpUtilityVmBaseLayer } from './base-layer.ts';
+export type { LayerCallOptions } from './layer-call.ts';
+export type { ExportLayerOptions, LayerData, OsLayerOptions } from './layer-documents.ts';
+export { LayerDriver, type LayerDriverOptions } from './layer-driver.ts';
+export {
+  attachLayerStorageFilter,
+  attachOverlayFilter,
+  destroyLayer,
+  detachLayerStorageFilter,
+  detachOverlayFilter,
+  exportLayer,
+  formatWritableLayerDisk,
+  importLayer,
+  initializeWritableLayer,
+  layerDiskMountPath,
+  setUpBaseOsLayer,
+  setUpBaseOsVolume,
+} from './layer-storage.ts';
+export { createNtfsDisk } from './ntfs-disk.ts';
+export { VirtualDisk } from './virtual-disk.ts';
+export { grantVmGroupAccess, type VmGroupAccessOptions } from './vm-group-access.ts';
