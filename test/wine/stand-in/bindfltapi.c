@@ -48,11 +48,11 @@ EXPORT HRESULT WINAPI BfSetupFilter(HANDLE JobHandle, ULONG Flags, LPCWSTR Virtu
   return S_OK;
 }
 
-/* For tests: the exceptions of the mapping of `root` to `target`, or -1 where there is none. */
+/* For tests: the exceptions of the latest mapping of `root` to `target`, or -1 where there is none. */
 EXPORT LONG StandInCountExceptions(PCWSTR root, PCWSTR target) {
   LONG exceptions = -1;
   AcquireSRWLockShared(&lock);
-  for (mapping *one = mappings; one != NULL; one = one->next) {
+  for (mapping *one = mappings; one != NULL && exceptions < 0; one = one->next) {
     if (_wcsicmp(one->root, root) == 0 && _wcsicmp(one->target, target) == 0) exceptions = (LONG)one->exceptions;
   }
   ReleaseSRWLockShared(&lock);

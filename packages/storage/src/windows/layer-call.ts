@@ -90,7 +90,9 @@ function layerError(action: string, error: unknown): HcsError {
     );
   }
   if (error instanceof MissingProcedureError) return told('ERROR_PROC_NOT_FOUND', lowerFirst(error.message));
-  const { code: errno } = error as { code?: unknown };
+  // A value that no call takes, such as a string with a NUL.
+  if (error instanceof TypeError) return told('E_INVALIDARG', lowerFirst(error.message));
+  const errno = (error as { code?: unknown } | null)?.code;
   const code = (typeof errno === 'string' && codesByErrno[errno]) || 'E_UNEXPECTED';
   return told(code, error instanceof Error ? lowerFirst(error.message) : String(error));
 }

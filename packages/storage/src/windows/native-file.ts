@@ -1,5 +1,4 @@
 import { bind, kernel32, ntdll, OwnedHandle, setPointer, wideString } from '@hcsshim/windows';
-import { absolutePath } from './layer-call.ts';
 
 const fileOpen = 1;
 const shareReadWrite = 0x3;
@@ -11,12 +10,13 @@ const caseInsensitive = 0x40;
 /**
  * Opens a file, directory or volume that is there, with access rights that Node does not ask for.
  *
+ * @param path Absolute, or of a volume: `C:`, `\\?\Volume{…}`, without a separator at its end.
  * @param access Of winnt.h, `READ_CONTROL` for example.
  */
 export async function openNative(path: string, access: number): Promise<OwnedHandle<'HANDLE'>> {
   const { file } = await bind(ntdll).NtCreateFile({
-    desiredAccess: access | synchronize,
-    objectAttributes: objectAttributes(nativePath(absolutePath(path, 'file'))),
+    desiredAccess: (access | synchronize) >>> 0,
+    objectAttributes: objectAttributes(nativePath(path)),
     ioStatusBlock: Buffer.alloc(16),
     allocationSize: null,
     fileAttributes: 0,

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { advapi32, bind, type Handle, kernel32, setPointer } from '@hcsshim/windows';
-import { type LayerCallOptions, layerCall } from './layer-call.ts';
+import { absolutePath, type LayerCallOptions, layerCall } from './layer-call.ts';
 import { openNative } from './native-file.ts';
 
 /** Generic rights (winnt.h). */
@@ -28,7 +28,7 @@ export async function grantVmGroupAccess(
   { access = 'read', ...options }: VmGroupAccessOptions = {},
 ): Promise<void> {
   return layerCall(`let virtual machines use "${path}"`, options, async () => {
-    const inherits = (await stat(path)).isDirectory();
+    const inherits = (await stat(absolutePath(path, 'file'))).isDirectory();
     await using file = await openNative(path, accessToRights);
     await file.use((handle) => addRight(handle, rights[access], inherits));
   });

@@ -1,4 +1,5 @@
 import { bind, type Handle, kernel32 } from '@hcsshim/windows';
+import { absolutePath } from './layer-call.ts';
 import { openNative } from './native-file.ts';
 
 const genericReadWrite = 0xc0000000;
@@ -11,16 +12,23 @@ const clusterSize = 4096n;
 
 /** Makes the NTFS of a volume as large as its partition, where it is not. @param path `\\?\Volume{…}`, with or without `\`. */
 export async function extendVolume(path: string): Promise<void> {
-  const root = path.endsWith('\\') ? path : `${path}\\`;
+  const root = absolutePath(path.endsWith('\\') ? path : `${path}\\`, 'volume');
   // Without its last separator this names the volume itself, not the root directory on it.
   await using volume = await openNative(root.slice(0, -1), genericReadWrite);
   const partition = await volume.use(partitionLength);
   const { totalBytes } = await bind(kernel32).GetDiskFreeSpaceExW({ directoryName: root });
-  // NTFS keeps one cluster for itself.
-  if (totalBytes / clusterSize + 1n >= partition / clusterSize) return;
+  const wanted = sectorsWanted(partition, totalBytes);
+  if (wanted === undefined) return;
   const sectors = Buffer.alloc(8);
-  sectors.writeBigInt64LE((partition / clusterSize) * (clusterSize / sectorSize));
+  sectors.writeBigInt64LE(wanted);
   await volume.use((device) => control(device, fsctlExtendVolume, sectors, null));
+}
+
+/** Sectors that a file system should have to fill its partition, undefined where it does. Both sizes are in bytes. */
+export function sectorsWanted(partition: bigint, fileSystem: bigint): bigint | undefined {
+  // NTFS keeps one cluster for itself.
+  if (fileSystem / clusterSize + 1n >= partition / clusterSize) return undefined;
+  return (partition / clusterSize) * (clusterSize / sectorSize);
 }
 
 async function partitionLength(device: Handle<'HANDLE'>): Promise<bigint> {
