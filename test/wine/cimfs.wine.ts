@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { isHcsError } from '@hcsshim/schema';
+import { CimImage, mountCim, unmountCim } from '@hcsshim/storage/windows';
 import {
   bind,
   bindfltapi,
@@ -127,7 +129,8 @@ describe('cimfs.dll', () => {
       await assert.rejects(write(stream, Buffer.alloc(5)), invalidArgument);
       await write(stream, Buffer.alloc(3));
       await assert.rejects(cim.CimCommitImage({ image }), { hresult: 0x800700aa });
-      await assert.rejects(cim.CimCloseStream({ stream }), { hresult: 0x80070026 });
+      await cim.CimCloseStream({ stream });
+      await assert.rejects(cim.CimCommitImage({ image }), { hresult: 0x80070026 });
       await assert.rejects(cim.CimCloseStream({ stream }), { hresult: 0x80070006 });
     });
   });
@@ -158,6 +161,70 @@ describe('cimfs.dll', () => {
   });
 
   test('was given back all that it gave', async () => {
+    await assertNothingLeakedFrom(ledgerOf('cimfs.dll'));
+  });
+});
+
+describe('an image that is being written', () => {
+  const file = { attributes: 0x20, size: 5n };
+
+  async function* pieces(...texts: string[]): AsyncGenerator<Uint8Array> {
+    for (const text of texts) yield Buffer.from(text);
+  }
+
+  test('has what was added, once it is committed', async () => {
+    await using image = await CimImage.create(root, { name: 'written.cim' });
+    await image.addFile('Files\\', { attributes: directory, size: 0n });
+    await image.addFile('Files\\a', { ...file, reparseData: Buffer.alloc(7) }, pieces('he', '', 'llo'));
+    await image.addAlternateStream('Files\\a:b', 1n, Buffer.from([9]));
+    await image.addLink('Files\\c', 'Files\\a');
+    await image.addFile('Files\\d', file, Buffer.from('world'));
+    await image.remove('Files\\d');
+    await image.commit();
+    assert.deepEqual(entriesOf('written.cim'), [
+      ['Files', '16', '0', '0', '20', '0', '0', '-'],
+      ['Files\\a', '32', '5', '532', '20', '7', '0', '-'],
+      ['Files\\a:b', '0', '1', '9', '0', '0', '0', '-'],
+      ['Files\\c', '32', '5', '532', '0', '0', '0', 'Files\\a'],
+    ]);
+  });
+
+  test('begins as the one that it is made from, and mounts', async () => {
+    await using image = await CimImage.create(root, { from: 'written.cim', name: 'fork.cim' });
+    await image.remove('Files\\a');
+    await image.commit();
+    const volume = await mountCim(join(root, 'fork.cim'), '6D3F0C7E-2B1A-4E55-8A10-5F1F2A3B4C5D');
+    assert.equal(volume, '\\\\?\\Volume{6d3f0c7e-2b1a-4e55-8a10-5f1f2a3b4c5d}\\');
+    await unmountCim(volume);
+    await assert.rejects(unmountCim(volume), (error) => isHcsError(error, 'ERROR_NOT_FOUND'));
+    await assert.rejects(unmountCim('C:\\'), (error) => isHcsError(error, 'E_INVALIDARG'));
+  });
+
+  test('with too many bytes in a file, or too few, is never written', async () => {
+    for (const content of [pieces('hello', '!'), pieces('hell')]) {
+      await using image = await CimImage.create(root, { name: 'damaged.cim' });
+      await assert.rejects(image.addFile('a', file, content), (error) => {
+        assert.ok(isHcsError(error, 'ERROR_INVALID_DATA'));
+        assert.match(
+          error.message,
+          /^Cannot add "a" to image ".*damaged\.cim": cannot use its content: it has /,
+        );
+        return true;
+      });
+      await assert.rejects(image.commit(), (error) => isHcsError(error, 'ERROR_INVALID_DATA'));
+    }
+    assert.equal(existsSync(join(root, 'damaged.cim')), false);
+  });
+
+  test('takes no path that leads out of it', async () => {
+    await using image = await CimImage.create(root, { name: 'paths.cim' });
+    for (const path of ['', '\\a', '..\\a', 'Files\\..\\a', 'a\\\\b', 'a/b', 'a\0b'])
+      await assert.rejects(image.addFile(path, file, Buffer.from('hello')), (error) =>
+        isHcsError(error, 'E_INVALIDARG'),
+      );
+  });
+
+  test('leaves no handle behind', async () => {
     await assertNothingLeakedFrom(ledgerOf('cimfs.dll'));
   });
 });

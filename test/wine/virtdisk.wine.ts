@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { isHcsError } from '@hcsshim/schema';
 import { createNtfsDisk, formatWritableLayerDisk, VirtualDisk } from '@hcsshim/storage/windows';
 import { bind, type Dll, kernel32, virtdisk } from '@hcsshim/windows';
@@ -109,6 +110,17 @@ describe('a virtual disk', () => {
     const signal = AbortSignal.abort(new Error('enough'));
     await assert.rejects(VirtualDisk.create(path, GIB, { signal }), /enough/);
     assert.equal(existsSync(path), false);
+  });
+
+  test('that is given up while it is made is gone when the call in its thread has ended', async () => {
+    const path = join(root, 'late.vhdx');
+    await assert.rejects(createNtfsDisk(path, GIB, { timeout: 0 }), (error) =>
+      isHcsError(error, 'HCS_E_OPERATION_TIMEOUT'),
+    );
+    for (let tries = 0; tries < 200 && (existsSync(path) || standIn.StandInCountOpenDisks({}) > 0); tries++)
+      await sleep(10);
+    assert.equal(existsSync(path), false);
+    assert.equal(standIn.StandInCountOpenDisks({}), 0);
   });
 
   test('takes a call of version 2 without rights, and one of version 1 with the right to what it is for', async () => {

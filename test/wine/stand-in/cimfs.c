@@ -50,6 +50,8 @@ typedef struct {
   PWSTR folder, name;
   cim_entry *entries;
   int open_streams;
+  /* A file got fewer bytes than it was said to have. */
+  BOOL is_short;
 } image;
 
 typedef struct {
@@ -204,7 +206,8 @@ EXPORT void WINAPI CimCloseImage(CIMFS_IMAGE_HANDLE imageHandle) {
 EXPORT HRESULT WINAPI CimCommitImage(CIMFS_IMAGE_HANDLE imageHandle) {
   COUNTED();
   IMAGE_OR_RETURN(imageHandle);
-  return of->open_streams > 0 ? HRESULT_FROM_WIN32(ERROR_BUSY) : save_image(of);
+  if (of->open_streams > 0) return HRESULT_FROM_WIN32(ERROR_BUSY);
+  return of->is_short ? HRESULT_FROM_WIN32(ERROR_HANDLE_EOF) : save_image(of);
 }
 
 EXPORT HRESULT WINAPI CimCreateFile(CIMFS_IMAGE_HANDLE imageHandle, PCWSTR path, const CIMFS_FILE_METADATA *metadata,
@@ -262,10 +265,11 @@ EXPORT HRESULT WINAPI CimCloseStream(CIMFS_STREAM_HANDLE streamHandle) {
   COUNTED();
   stream *one = take_handle(streamHandle, STREAM);
   if (one == NULL) return HRESULT_FROM_WIN32(ERROR_INVALID_HANDLE);
-  BOOL is_whole = one->entry->written == one->entry->size;
+  /* Windows tells of this later, not here. */
+  if (one->entry->written < one->entry->size) one->of->is_short = TRUE;
   one->of->open_streams--;
   free(one);
-  return is_whole ? S_OK : HRESULT_FROM_WIN32(ERROR_HANDLE_EOF);
+  return S_OK;
 }
 
 EXPORT HRESULT WINAPI CimCreateHardLink(CIMFS_IMAGE_HANDLE imageHandle, PCWSTR newPath, PCWSTR oldPath) {
