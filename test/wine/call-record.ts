@@ -12,8 +12,9 @@ export function recordCalls(folder: string): void {
   const called = new Set<string>();
   const finish = Marshaller.prototype.finish;
   Marshaller.prototype.finish = function (this: Marshaller, ...answer: Parameters<typeof finish>) {
-    const dll = dlls.find(({ procedures }) => procedures[this.name] === this.procedure);
-    if (dll !== undefined) called.add(`${dll.file} ${this.name}`);
+    const { name, procedure } = this.target;
+    const dll = dlls.find(({ procedures }) => procedures[name] === procedure);
+    if (dll !== undefined) called.add(`${dll.file} ${name}`);
     return finish.apply(this, answer);
   };
   process.once('exit', () => writeFileSync(join(folder, `${process.pid}.json`), JSON.stringify([...called])));

@@ -187,15 +187,15 @@ export interface PreparedCall {
 export class Marshaller {
   readonly returns: NativeType;
   readonly parameters: NativeType[];
-  readonly name: string;
-  readonly procedure: Procedure;
   readonly #dll: string;
+  readonly #name: string;
+  readonly #procedure: Procedure;
   readonly #plan: ParameterPlan[];
 
   constructor(dll: Dll, name: string, procedure: Procedure) {
     this.#dll = dll.file;
-    this.name = name;
-    this.procedure = procedure;
+    this.#name = name;
+    this.#procedure = procedure;
     this.#plan = Object.entries(procedure.parameters).map(([parameter, kind]) =>
       planParameter(parameter, kind),
     );
@@ -203,9 +203,14 @@ export class Marshaller {
     this.returns = nativeReturn(procedure.returns);
   }
 
+  /** What is called, for those who keep count of calls. */
+  get target(): { name: string; procedure: Procedure } {
+    return { name: this.#name, procedure: this.#procedure };
+  }
+
   /** Whether a failure is told by the thread's last error, which must be read at once. */
   get usesLastError(): boolean {
-    return this.procedure.returns === 'BOOL' || isHandleName(this.procedure.returns);
+    return this.#procedure.returns === 'BOOL' || isHandleName(this.#procedure.returns);
   }
 
   /** Throws a TypeError that names procedure and parameter when a value does not fit. */
@@ -242,7 +247,7 @@ export class Marshaller {
     this.#throwIfFailed(returned, lastError, document);
     if (nullHandle !== undefined) {
       throw new Error(
-        `Cannot use what "${this.name}" of "${this.#dll}" gave: it reported success without a "${nullHandle}"`,
+        `Cannot use what "${this.#name}" of "${this.#dll}" gave: it reported success without a "${nullHandle}"`,
       );
     }
     return Object.keys(results).length > 0 ? results : this.#value(returned);
@@ -254,15 +259,15 @@ export class Marshaller {
     try {
       return encode(value);
     } catch (error) {
-      throw new TypeError(`Cannot call "${this.name}": "${name}" is ${(error as Error).message}`, {
+      throw new TypeError(`Cannot call "${this.#name}": "${name}" is ${(error as Error).message}`, {
         cause: error,
       });
     }
   }
 
   #throwIfFailed(returned: unknown, lastError: number, document: string | null): void {
-    const failure = { dll: this.#dll, procedure: this.name, document };
-    const code = codes[this.procedure.returns];
+    const failure = { dll: this.#dll, procedure: this.#name, document };
+    const code = codes[this.#procedure.returns];
     if (code !== undefined) {
       const status = Number(returned);
       if (code.failed(status)) throw new DllCallError({ ...failure, kind: code.kind, status });
@@ -272,7 +277,7 @@ export class Marshaller {
   }
 
   #value(returned: unknown): unknown {
-    const { returns } = this.procedure;
+    const { returns } = this.#procedure;
     if (returns === 'DWORD' || returns === 'INT') return returned;
     if (returns === 'UINT64' || returns === 'ADDRESS' || isHandleName(returns))
       return BigInt(returned as number | bigint);
