@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cp, mkdir, mkdtemp, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, glob, mkdir, mkdtemp, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { FileLock } from '@hcsshim/linux';
@@ -39,6 +39,13 @@ const standIns = [
     sources: ['hvsocket.c', 'hvsocket.def', 'ledger.c', 'json-line.c'],
     libraries: ['-lws2_32'],
   },
+  { dll: 'computestorage.dll', sources: ['computestorage.c', 'json-document.c', 'ledger.c'], libraries: [] },
+  { dll: 'virtdisk.dll', sources: ['virtdisk.c', 'ledger.c'], libraries: [] },
+  { dll: 'cimfs.dll', sources: ['cimfs.c', 'handle-table.c', 'ledger.c'], libraries: [] },
+  { dll: 'offreg.dll', sources: ['offreg.c', 'handle-table.c', 'ledger.c'], libraries: [] },
+  { dll: 'bindfltapi.dll', sources: ['bindfltapi.c', 'ledger.c'], libraries: [] },
+  // What Wine's kernel32.dll and iphlpapi.dll lack.
+  { dll: 'wine-lacks.dll', sources: ['wine-lacks.c', 'ledger.c'], libraries: [] },
 ];
 
 /** Longest that one run waits for another, in milliseconds. */
@@ -201,10 +208,13 @@ export class Wine implements AsyncDisposable {
     const sources = join(root, 'test/wine');
     const launcher = join(this.#home, 'launcher.exe');
     await this.#run(compiler, [...compilerFlags, '-municode', '-o', launcher, join(sources, 'launcher.c')]);
+    const headers = await Array.fromAsync(glob(join(sources, 'stand-in/*.h')));
     for (const { dll, sources: files, libraries } of standIns) {
       const built = join(this.#home, dll);
       const paths = files.map((file) => join(sources, 'stand-in', file));
-      await this.#run(compiler, [...compilerFlags, '-shared', '-o', built, ...paths, ...libraries]);
+      // This file has the flags.
+      if (!(await isNewerThan(built, [...paths, ...headers, import.meta.filename])))
+        await this.#run(compiler, [...compilerFlags, '-shared', '-o', built, ...paths, ...libraries]);
       await cp(built, join(this.#prefix, 'drive_c/windows/system32', dll));
     }
   }
@@ -276,6 +286,13 @@ export function windowsPath(path: string): string {
 
 function fileUrl(path: string): string {
   return `file:///Z:${path.split('/').map(encodeURIComponent).join('/')}`;
+}
+
+async function isNewerThan(path: string, others: readonly string[]): Promise<boolean> {
+  if (!(await exists(path))) return false;
+  const { mtimeMs } = await stat(path);
+  const times = await Promise.all(others.map((other) => stat(other)));
+  return times.every((other) => other.mtimeMs < mtimeMs);
 }
 
 function exists(path: string): Promise<boolean> {

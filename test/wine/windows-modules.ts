@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { recordCalls } from './call-record.ts';
 
 const root = join(import.meta.dirname, '../..');
 const koffiBinary = process.env.HCSSHIM_KOFFI_BINARY;
@@ -28,3 +29,5 @@ registerHooks({
     return { url: pathToFileURL(join(location, entry)).href, shortCircuit: true };
   },
 });
+
+if (process.env.HCSSHIM_CALL_RECORD) recordCalls(process.env.HCSSHIM_CALL_RECORD);

@@ -190,6 +190,7 @@ const differences: {
     HvSocketServiceConfig: 'Disabled',
     InterruptModerationValue: '*',
     IsolationSettings: '*',
+    LayerData: 'FilterType',
     MemoryBackingType: '*',
     MemoryMigrationTransferThrottleParams: '*',
     MigrationCancelOptions: '*',

@@ -29,6 +29,7 @@ export { MissingProcedureError } from './missing-procedure-error.ts';
 export { type OperationOptions, runOperation, runProcessOperation } from './operation.ts';
 export { OperationTimeoutError } from './operation-timeout-error.ts';
 export { OwnedHandle } from './owned-handle.ts';
+export { readMemory, setPointer, wideString } from './pointers.ts';
 export type {
   BoundDll,
   Dll,

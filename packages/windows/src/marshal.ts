@@ -204,6 +204,11 @@ export class Marshaller {
     this.returns = nativeReturn(procedure.returns);
   }
 
+  /** What is called, for those who keep count of calls. */
+  get target(): { name: string; procedure: Procedure } {
+    return { name: this.#name, procedure: this.#procedure };
+  }
+
   /** Whether a failure is told by the thread's last error, which must be read at once. */
   get usesLastError(): boolean {
     const { returns } = this.#procedure;

@@ -72,5 +72,10 @@ export const advapi32 = {
       },
       purpose: "The key that keeps the shim's state",
     },
+    RegCloseKey: {
+      returns: 'WIN32_ERROR',
+      parameters: { key: 'HKEY' },
+      purpose: 'Close it',
+    },
   },
 } as const satisfies Dll;

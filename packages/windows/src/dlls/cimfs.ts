@@ -69,7 +69,7 @@ export const cimfs = {
       purpose: 'Write data of a file',
     },
     CimCloseStream: {
-      returns: 'void',
+      returns: 'HRESULT',
       parameters: { stream: 'CIMFS_STREAM_HANDLE' },
       purpose: 'End the data of a file',
     },

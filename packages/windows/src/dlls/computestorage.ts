@@ -25,7 +25,7 @@ export const computestorage = {
     },
     HcsSetupBaseOSLayer: {
       returns: 'HRESULT',
-      parameters: { layerPath: 'PCWSTR', vhdHandle: 'HANDLE', options: 'PCWSTR' },
+      parameters: { layerPath: 'PCWSTR', vhdHandle: 'HANDLE?', options: 'PCWSTR' },
       purpose: "Set a base layer's disk up",
     },
     HcsSetupBaseOSVolume: {
@@ -46,7 +46,7 @@ export const computestorage = {
     },
     HcsGetLayerVhdMountPath: {
       returns: 'HRESULT',
-      parameters: { vhdHandle: 'HANDLE', mountPath: 'out CoTaskMemString' },
+      parameters: { vhdHandle: 'HANDLE', mountPath: 'out LocalString' },
       purpose: "Path of a layer disk's volume",
     },
     HcsAttachLayerStorageFilter: {

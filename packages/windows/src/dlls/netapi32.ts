@@ -39,5 +39,10 @@ export const netapi32 = {
       },
       purpose: 'Put a user into a group',
     },
+    NetApiBufferFree: {
+      returns: 'WIN32_ERROR',
+      parameters: { buffer: 'ADDRESS' },
+      purpose: 'Free what NetLocalGroupGetInfo has given',
+    },
   },
 } as const satisfies Dll;

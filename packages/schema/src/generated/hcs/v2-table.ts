@@ -119,7 +119,7 @@ export const table: DocumentTable = {
   KvpQuery: { since: 20348, fields: { Source: 'KvpSource', Keys: 'string[]' } },
   KvpSource: { since: 20348, values: ['KvpSetByHost', 'KvpSetByGuest', 'GuestOSInfo'] },
   Layer: { fields: { Id: 'guid', Path: 'string', PathType: 'PathType', Cache: 'CacheMode' } },
-  LayerData: { fields: { SchemaVersion: 'Version', Layers: 'Layer[]' } },
+  LayerData: { fields: { SchemaVersion: 'Version', Layers: 'Layer[]', FilterType: 'FileSystemFilterType' } },
   LinuxKernelDirect: { fields: { KernelFilePath: 'string@18362', InitRdPath: 'string@18362', KernelCmdLine: 'string@18362' } },
   LogicalProcessor: { fields: { LpIndex: 'uint32', NodeNumber: 'uint8', PackageId: 'uint32', CoreId: 'uint32', RootVpIndex: 'int32', Subnodes: 'Subnode[]@20348' } },
   MappedDirectory: { fields: { HostPath: 'string', HostPathType: 'PathType', ContainerPath: 'string', ReadOnly: 'boolean', SupportCloudFiles: 'boolean@19041' } },

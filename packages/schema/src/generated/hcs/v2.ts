@@ -937,6 +937,8 @@ export interface Layer {
 export interface LayerData {
   SchemaVersion?: Version;
   Layers?: Layer[];
+  /** Known from upstream's computestorage/storage.go, not published. */
+  FilterType?: FileSystemFilterType;
 }
 
 export interface LinuxKernelDirect {
