@@ -1,23 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { beforeDeadline, type OperationOptions } from './before-deadline.ts';
 import { bind } from './bind.ts';
 import { routeCallback } from './callbacks.ts';
 import { computecore } from './dlls/computecore.ts';
-import { OperationTimeoutError } from './operation-timeout-error.ts';
 import { OwnedHandle } from './owned-handle.ts';
 import type { Handle, ProcessInformation } from './procedure.ts';
-
-/** As long as hcsshim waits for one step of a system's life (internal/timeout). */
-const defaultTimeout = 240_000;
-
-export interface OperationOptions {
-  /** Gives the operation up: it is cancelled, and the call rejects with the signal's reason. */
-  signal?: AbortSignal | undefined;
-  /**
-   * Milliseconds until the operation is given up with an {@link OperationTimeoutError}.
-   * @default 240000
-   */
-  timeout?: number | undefined;
-}
 
 /**
  * Runs one operation of the Host Compute Service: makes it, begins a call with it, waits for its completion,
@@ -52,10 +38,10 @@ export async function runProcessOperation(
 async function run<T>(
   action: string,
   begin: (operation: Handle<'HCS_OPERATION'>) => unknown,
-  { signal, timeout = defaultTimeout }: OperationOptions,
+  options: OperationOptions,
   result: (operation: Handle<'HCS_OPERATION'>) => T,
 ): Promise<T> {
-  signal?.throwIfAborted();
+  options.signal?.throwIfAborted();
   const { HcsCreateOperation, HcsCloseOperation, HcsCancelOperation } = bind(computecore);
   const completed = Promise.withResolvers<void>();
   using route = routeCallback('HCS_OPERATION_COMPLETION', () => completed.resolve());
@@ -66,7 +52,7 @@ async function run<T>(
   );
   await operation.use(begin);
   try {
-    await beforeDeadline(completed.promise, action, timeout, signal);
+    await beforeDeadline(completed.promise, { ...options, action });
   } catch (error) {
     // The error that ended the wait is the one to be told; what cancelling says adds nothing.
     await operation.use((value) => HcsCancelOperation({ operation: value })).catch(() => {});
@@ -74,27 +60,4 @@ async function run<T>(
   }
   // Awaited here: the handle closes when this function returns.
   return await operation.use(result);
-}
-
-async function beforeDeadline(
-  completed: Promise<void>,
-  action: string,
-  timeout: number,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const settled = new AbortController();
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal?.reason);
-  if (signal?.aborted) abort();
-  signal?.addEventListener('abort', abort, { once: true });
-  const deadline = sleep(timeout, undefined, settled).then(() => {
-    throw new OperationTimeoutError(action, timeout);
-  });
-  try {
-    await Promise.race([completed, aborted.promise, deadline]);
-  } finally {
-    signal?.removeEventListener('abort', abort);
-    deadline.catch(() => {});
-    settled.abort();
-  }
 }
