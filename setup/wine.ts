@@ -34,6 +34,19 @@ const standIns = [
     ],
     libraries: ['-lws2_32'],
   },
+  {
+    dll: 'vmcompute.dll',
+    sources: [
+      'vmcompute.c',
+      'layers.c',
+      'notifications.c',
+      'process-pipes.c',
+      'ledger.c',
+      'json-line.c',
+      'service-link.c',
+    ],
+    libraries: ['-lws2_32'],
+  },
 ];
 
 /** Longest that one run waits for another, in milliseconds. */

@@ -32,6 +32,7 @@ export { runOperation, runProcessOperation } from './operation.ts';
 export { OperationTimeoutError } from './operation-timeout-error.ts';
 export { OwnedHandle } from './owned-handle.ts';
 export { computeApi } from './pick-compute-api.ts';
+export { readMemory, setPointer, wideString } from './pointers.ts';
 export type {
   BoundDll,
   Dll,
