@@ -14,6 +14,9 @@ import { type CompletionName, Notifications } from './vmcompute-notifications.ts
 /** How long a system that nobody wants any more may take to end, in milliseconds. */
 const discardTimeout = 5_000;
 
+/** Asks for the base properties alone. hcsshim never leaves the query out. */
+const noPropertyTypes = '{"PropertyTypes":[]}';
+
 /** Operations that end with a completion of their own, unless the call ends them. */
 const completedOperations = {
   start: { procedure: 'HcsStartComputeSystem', completion: 'SystemStartCompleted' },
@@ -89,7 +92,10 @@ export const vmcomputeApi: ComputeApi = {
   async systemProperties(system, query, call) {
     return notificationsOf(system).run('SystemGetPropertiesCompleted', call, async () => {
       const { pending, properties } = await system.use((computeSystem) =>
-        bind(vmcompute).HcsGetComputeSystemProperties({ computeSystem, propertyQuery: query ?? '{}' }),
+        bind(vmcompute).HcsGetComputeSystemProperties({
+          computeSystem,
+          propertyQuery: query ?? noPropertyTypes,
+        }),
       );
       return { pending, result: properties };
     });

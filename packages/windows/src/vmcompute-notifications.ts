@@ -45,6 +45,7 @@ function eventType(name: NotificationName): number {
 
 /** Why a completion will not come any more. The codes are HRESULTs. */
 const interruptions = {
+  stopped: { status: 0x80370110, words: 'the system ended before the call' },
   exited: { status: 0x80370106, words: 'the system ended before the call did' },
   disconnected: { status: 0x8037011e, words: 'the Host Compute Service has ended, open the system again' },
   closed: { status: 0x80070006, words: 'the handle was closed before the call ended' },
@@ -166,10 +167,12 @@ export class Notifications {
   async #complete(name: CompletionName, begin: () => Promise<Answer>): Promise<string | null> {
     // Before the call, since the completion may come before its return.
     const completed = this.expect(name);
+    const hadExited = this.#interruption === 'exited';
     try {
       const { pending, result } = await begin();
       if (!pending) return result;
-      if (this.#interruption !== undefined) throw interrupted(name, this.#interruption);
+      if (this.#interruption !== undefined)
+        throw interrupted(name, hadExited ? 'stopped' : this.#interruption);
       return await completed;
     } finally {
       this.#completions.delete(name);
