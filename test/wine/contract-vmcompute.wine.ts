@@ -1,0 +1,27 @@
+import { after, describe } from 'node:test';
+import { computeServiceContract } from '@hcsshim/hcs/contract';
+import { createWindowsComputeService } from '@hcsshim/hcs/windows';
+import { vmcomputeApi } from '@hcsshim/windows';
+import { openWineHarness } from './contract-harness.ts';
+import { assertNothingLeakedFrom, ledgerOf } from './stand-in-ledger.ts';
+
+const { HCSSHIM_STAND_IN_VMCOMPUTE_CONTRACT_PORT: port, HCSSHIM_VMCOMPUTE_CONTRACT_HANDS_PORT: handsPort } =
+  process.env;
+// The DLL reads it at its first call.
+if (port !== undefined) process.env.HCSSHIM_STAND_IN_PORT = port;
+
+describe('under Wine, by vmcompute.dll, against the sandbox engine', () => {
+  after(() => assertNothingLeakedFrom(ledgerOf('vmcompute.dll')));
+
+  computeServiceContract('the compute service of Windows', {
+    skip: handsPort === undefined ? 'sandboxes need root' : undefined,
+    open: async () => ({
+      ...(await openWineHarness(Number(handsPort))),
+      compute: createWindowsComputeService({ api: vmcomputeApi }),
+    }),
+    untested: {
+      'the reason of an end names the owner that has died':
+        'an exit document of Windows has no place for the id of the process that owned the system',
+    },
+  });
+});
