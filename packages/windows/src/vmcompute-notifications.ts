@@ -7,7 +7,7 @@ import { OperationTimeoutError } from './operation-timeout-error.ts';
 import type { Handle } from './procedure.ts';
 
 /** `HCS_NOTIFICATIONS` of `vmcompute.dll` (hcsshim's internal/hcs). */
-export const NotificationType = {
+const NotificationType = {
   Invalid: 0,
   SystemExited: 1,
   SystemCreateCompleted: 2,
