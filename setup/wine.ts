@@ -46,6 +46,19 @@ const standIns = [
   { dll: 'bindfltapi.dll', sources: ['bindfltapi.c', 'ledger.c'], libraries: [] },
   // What Wine's kernel32.dll and iphlpapi.dll lack.
   { dll: 'wine-lacks.dll', sources: ['wine-lacks.c', 'ledger.c'], libraries: [] },
+  {
+    dll: 'vmcompute.dll',
+    sources: [
+      'vmcompute.c',
+      'layers.c',
+      'notifications.c',
+      'process-pipes.c',
+      'ledger.c',
+      'json-line.c',
+      'service-link.c',
+    ],
+    libraries: ['-lws2_32'],
+  },
 ];
 
 /** Longest that one run waits for another, in milliseconds. */

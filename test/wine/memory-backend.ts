@@ -1,11 +1,17 @@
 import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { HResult } from '@hcsshim/schema';
+import { isLayerCall, MemoryLayers } from './memory-layers.ts';
+import { MemoryNetworks } from './memory-networks.ts';
 import type { Answer, Backend, Call, Completion, StandardStream, Tell } from './stand-in-service.ts';
 
 /** `HCS_EVENT_TYPE`. */
 const systemExited = 1;
 const processExited = 0x10000;
 const serviceDisconnect = 0x02000000;
+
+/** In milliseconds. */
+const lateness = 400;
 
 /** All three standard streams. */
 const catStreams = 0b111;
@@ -40,6 +46,9 @@ interface GuestProcess {
  * - `unknown code`: the operation fails with a code that nobody knows.
  * - `odd events`: an event of an unknown type, one without a structure, then the real end of the call.
  * - `disconnect`: every handle hears that the service has gone, although it has not.
+ * - `late`: the operation takes 400 ms.
+ * - `pending`, `at once`: `vmcompute.dll` leaves the call pending, or waits for its end, whatever it does otherwise.
+ * - `fails later`: as `failed`, and left pending.
  */
 export type Fault =
   | 'refused'
@@ -51,7 +60,11 @@ export type Fault =
   | 'not json'
   | 'unknown code'
   | 'odd events'
-  | 'disconnect';
+  | 'disconnect'
+  | 'late'
+  | 'pending'
+  | 'at once'
+  | 'fails later';
 
 class Refused extends Error {
   readonly result: number;
@@ -121,6 +134,8 @@ class MemoryHost {
   readonly #tell: Tell;
   readonly #systems = new Map<number, System>();
   readonly #processes = new Map<number, GuestProcess>();
+  readonly #networks = new MemoryNetworks();
+  readonly #layers = new MemoryLayers();
 
   constructor(tell: Tell) {
     this.#tell = tell;
@@ -137,6 +152,10 @@ class MemoryHost {
     const answer = await this.#carryOut(call);
     if (fault === 'no handle') return { ...answer, target: 0 };
     if (answer.completion === undefined || fault === undefined) return answer;
+    if (fault === 'pending') return { ...answer, pending: 1 };
+    if (fault === 'fails later')
+      return { ...answer, pending: 1, completion: spoil(answer.completion, 'failed') };
+    if (fault === 'at once') return { ...answer, pending: 0 };
     return { ...answer, completion: spoil(answer.completion, fault) };
   }
 
@@ -145,6 +164,8 @@ class MemoryHost {
     const { name } = call;
     // Whoever gives up is answered, and what was given up goes on.
     if (name === 'HcsCancelOperation') return {};
+    if (name === 'HNSCall') return { document: this.#networks.answer(call.strings) };
+    if (isLayerCall(name)) return this.#layers.answer(name, call.strings);
     if (echoed.has(name)) return { document: JSON.stringify(call.strings) };
     if (name.startsWith('HcsCreateComputeSystem')) return this.#create(first ?? '', call.strings[1] ?? '');
     if (name.startsWith('HcsOpenComputeSystem')) return this.#open(first ?? '');
@@ -340,6 +361,9 @@ async function spoil(completion: Promise<Completion>, fault: Fault): Promise<Com
       return { ...end, times: 2 };
     case 'storm':
       return { ...end, times: 50 };
+    case 'late':
+      await sleep(lateness);
+      return end;
     case 'failed':
       return {
         result: HResult.E_FAIL,

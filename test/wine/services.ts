@@ -37,7 +37,7 @@ export interface WineTestServices extends AsyncDisposable {
   environment: Record<string, string>;
 }
 
-/** Starts a service of memory, and where that is allowed, two of the sandbox engine: one is the contract suite's. */
+/** Starts a service of memory, and where that is allowed, three of the sandbox engine: two are the contract suites'. */
 export async function startWineTestServices(): Promise<WineTestServices> {
   await using started = new AsyncDisposableStack();
   const memory = started.use(await StandInService.start(memoryBackend));
@@ -60,16 +60,19 @@ export async function startWineTestServices(): Promise<WineTestServices> {
     environment.HCSSHIM_STAND_IN_ENGINE_PORT = String(service.port);
     const engineSockets = started.use(await HvSocketService.start(engine.sockets));
     environment.HCSSHIM_STAND_IN_ENGINE_HVSOCKET_PORT = String(engineSockets.port);
-    const hands = started.use(
-      await ContractHands.start(() =>
-        openLinuxHarness({ name: 'sandbox', options: { agentCommand } }, contractDocument),
-      ),
-    );
-    const contract = started.use(await StandInService.start(computeServiceBackend(hands.compute)));
-    const contractSockets = started.use(await HvSocketService.start(hands.sockets));
-    environment.HCSSHIM_STAND_IN_CONTRACT_HVSOCKET_PORT = String(contractSockets.port);
-    environment.HCSSHIM_CONTRACT_HANDS_PORT = String(hands.port);
-    environment.HCSSHIM_STAND_IN_CONTRACT_PORT = String(contract.port);
+    // The suites of both DLLs run at a time, and hands have one harness open at a time.
+    for (const suite of ['CONTRACT', 'VMCOMPUTE_CONTRACT']) {
+      const hands = started.use(
+        await ContractHands.start(() =>
+          openLinuxHarness({ name: 'sandbox', options: { agentCommand } }, contractDocument),
+        ),
+      );
+      const contract = started.use(await StandInService.start(computeServiceBackend(hands.compute)));
+      const contractSockets = started.use(await HvSocketService.start(hands.sockets));
+      environment[`HCSSHIM_${suite}_HANDS_PORT`] = String(hands.port);
+      environment[`HCSSHIM_STAND_IN_${suite}_PORT`] = String(contract.port);
+      environment[`HCSSHIM_STAND_IN_${suite}_HVSOCKET_PORT`] = String(contractSockets.port);
+    }
   }
   const owned = started.move();
   return { environment, [Symbol.asyncDispose]: () => owned.disposeAsync() };

@@ -8,6 +8,8 @@ export interface Answer {
   /** The number of a system or process that the call gives a handle to. */
   target?: number;
   document?: string | null;
+  /** For `vmcompute.dll`: 1 leaves the call pending, 0 waits for its end. @default by the kind of the call */
+  pending?: 0 | 1;
   /** For calls that take an operation: how it ends. */
   completion?: Promise<Completion>;
 }

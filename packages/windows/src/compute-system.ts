@@ -1,12 +1,13 @@
+import type { OperationOptions } from './before-deadline.ts';
 import { bind } from './bind.ts';
 import { type CallbackRoute, type ComputeEvent, routeCallback } from './callbacks.ts';
 import { DllCallError } from './dll-call-error.ts';
 import { computecore } from './dlls/computecore.ts';
-import { type OperationOptions, runOperation, runProcessOperation } from './operation.ts';
+import { runOperation, runProcessOperation } from './operation.ts';
 import { OwnedHandle } from './owned-handle.ts';
 import type { Handle, ProcessInformation } from './procedure.ts';
 
-/** `HCS_EVENT_TYPE` (computedefs.h). */
+/** `HCS_EVENT_TYPE` (computedefs.h), and one that `vmcompute.dll` alone tells of. */
 export const ComputeEventType = {
   Invalid: 0,
   SystemExited: 1,
@@ -18,6 +19,8 @@ export const ComputeEventType = {
   ProcessExited: 0x00010000,
   OperationCallback: 0x01000000,
   ServiceDisconnect: 0x02000000,
+  /** Not Microsoft's number: there the notification 10. A system that was asked to shut down does not. */
+  SystemShutdownFailed: 0x8000000a,
 } as const;
 
 /** `GENERIC_ALL` (winnt.h), the access that hcsshim asks for. */

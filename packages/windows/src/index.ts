@@ -1,3 +1,4 @@
+export type { ComputeCall, OperationOptions } from './before-deadline.ts';
 export { bind } from './bind.ts';
 export {
   type CallbackRoute,
@@ -7,6 +8,7 @@ export {
   openCallbackRoutes,
   routeCallback,
 } from './callbacks.ts';
+export type { ComputeApi, ComputeEventHandler, SystemOperation } from './compute-api.ts';
 export {
   ComputeEventType,
   createComputeSystem,
@@ -20,15 +22,17 @@ export {
   watchComputeSystem,
   watchProcess,
 } from './compute-system.ts';
+export { computecoreApi } from './computecore-api.ts';
 export { DllCallError, type StatusKind } from './dll-call-error.ts';
 export * from './dlls/index.ts';
 export { EventWatch } from './event-watch.ts';
 export { guidFromBytes, guidToBytes } from './guid.ts';
 export { streamFromHandle } from './handle-stream.ts';
 export { MissingProcedureError } from './missing-procedure-error.ts';
-export { type OperationOptions, runOperation, runProcessOperation } from './operation.ts';
+export { runOperation, runProcessOperation } from './operation.ts';
 export { OperationTimeoutError } from './operation-timeout-error.ts';
 export { OwnedHandle } from './owned-handle.ts';
+export { computeApi } from './pick-compute-api.ts';
 export { readMemory, setPointer, wideString } from './pointers.ts';
 export type {
   BoundDll,
@@ -44,4 +48,5 @@ export type {
   ReturnKind,
 } from './procedure.ts';
 export { streamFromSocket } from './socket-stream.ts';
+export { vmcomputeApi } from './vmcompute-api.ts';
 export { windowsBuild } from './windows-build.ts';

@@ -155,6 +155,15 @@ describe('results', () => {
     assert.deepEqual(heap.freed, ['CoTaskMemFree 4096']);
   });
 
+  test('of a call that may be pending say whether it is, with what it gave', () => {
+    const marshaller = marshal({ returns: 'HRESULT or pending', parameters: { system: 'out HCS_SYSTEM' } });
+    const call = marshaller.prepare({});
+    (call.values[0] as Buffer).writeBigUInt64LE(7n);
+    assert.deepEqual(marshaller.finish(call, 0xc0370103 | 0, 0, noStrings), { system: 7n, pending: true });
+    assert.deepEqual(marshaller.finish(call, 0, 0, noStrings), { system: 7n, pending: false });
+    assert.throws(() => marshaller.finish(call, 0xc0370105 | 0, 0, noStrings), { hresult: 0xc0370105 });
+  });
+
   test('of each kind of failure have their HRESULT', () => {
     const cases: [Procedure['returns'], returned: number | bigint, hresult: number][] = [
       ['HRESULT', -2143878897, 0x8037010f],

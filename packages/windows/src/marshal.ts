@@ -170,9 +170,17 @@ function planParameter(name: string, kind: ParameterKind): ParameterPlan {
   return { name, native: codec.native, encode: codec.encode, optional };
 }
 
+/** ERROR_VMCOMPUTE_OPERATION_PENDING, an NTSTATUS among HRESULTs. */
+const operationPending = 0xc0370103;
+
 /** How a return value is declared, and what it tells. */
 const codes: Record<string, { native: NativeType; kind: StatusKind; failed: (code: number) => boolean }> = {
   HRESULT: { native: 'int32', kind: 'HRESULT', failed: (code) => code < 0 },
+  'HRESULT or pending': {
+    native: 'int32',
+    kind: 'HRESULT',
+    failed: (code) => code < 0 && code >>> 0 !== operationPending,
+  },
   NTSTATUS: { native: 'int32', kind: 'NTSTATUS', failed: (code) => code < 0 },
   WIN32_ERROR: { native: 'uint32', kind: 'WIN32_ERROR', failed: (code) => code !== 0 },
   CONFIGRET: { native: 'uint32', kind: 'CONFIGRET', failed: (code) => code !== 0 },
@@ -252,6 +260,8 @@ export class Marshaller {
         `Cannot use what "${this.#name}" of "${this.#dll}" gave: it reported success without a "${nullHandle}"`,
       );
     }
+    if (this.#procedure.returns === 'HRESULT or pending')
+      results.pending = Number(returned) >>> 0 === operationPending;
     return Object.keys(results).length > 0 ? results : this.#value(returned);
   }
 

@@ -6,9 +6,16 @@ export class OperationTimeoutError extends Error {
   /** How long it was waited for, in milliseconds. */
   readonly timeout: number;
 
-  /** @param action What could not be done and to what, to follow "Cannot". */
-  constructor(action: string, timeout: number) {
-    super(`Cannot ${action}: the Host Compute Service has not answered within ${timeout} ms`);
+  /**
+   * @param action What could not be done and to what, to follow "Cannot".
+   * @param why What kept it, where that is known.
+   */
+  constructor(
+    action: string,
+    timeout: number,
+    why = `the Host Compute Service has not answered within ${timeout} ms`,
+  ) {
+    super(`Cannot ${action}: ${why}`);
     this.timeout = timeout;
   }
 }

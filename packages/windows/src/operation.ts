@@ -1,22 +1,9 @@
+import { beforeDeadline, type OperationOptions } from './before-deadline.ts';
 import { bind } from './bind.ts';
 import { routeCallback } from './callbacks.ts';
 import { computecore } from './dlls/computecore.ts';
-import { OperationTimeoutError } from './operation-timeout-error.ts';
 import { OwnedHandle } from './owned-handle.ts';
 import type { Handle, ProcessInformation } from './procedure.ts';
-
-/** As long as hcsshim waits for one step of a system's life (internal/timeout). */
-const defaultTimeout = 240_000;
-
-export interface OperationOptions {
-  /** Gives the operation up: it is cancelled, and the call rejects with the signal's reason. */
-  signal?: AbortSignal | undefined;
-  /**
-   * Milliseconds until the operation is given up with an {@link OperationTimeoutError}.
-   * @default 240000
-   */
-  timeout?: number | undefined;
-}
 
 /**
  * Runs one operation of the Host Compute Service: makes it, begins a call with it, waits for its completion,
@@ -51,10 +38,10 @@ export async function runProcessOperation(
 async function run<T>(
   action: string,
   begin: (operation: Handle<'HCS_OPERATION'>) => unknown,
-  { signal, timeout = defaultTimeout }: OperationOptions,
+  options: OperationOptions,
   result: (operation: Handle<'HCS_OPERATION'>) => T,
 ): Promise<T> {
-  signal?.throwIfAborted();
+  options.signal?.throwIfAborted();
   const { HcsCreateOperation, HcsCloseOperation, HcsCancelOperation } = bind(computecore);
   const completed = Promise.withResolvers<void>();
   let hasCompleted = false;
@@ -70,7 +57,7 @@ async function run<T>(
   );
   await operation.use(begin);
   try {
-    await beforeDeadline(completed.promise, action, timeout, signal);
+    await beforeDeadline(completed.promise, { ...options, action });
   } catch (error) {
     // The error that ended the wait is the one to be told; what cancelling says adds nothing.
     await operation.use((value) => HcsCancelOperation({ operation: value })).catch(() => {});
@@ -78,23 +65,4 @@ async function run<T>(
   }
   // Awaited here: the handle closes when this function returns.
   return await operation.use(result);
-}
-
-async function beforeDeadline(
-  completed: Promise<void>,
-  action: string,
-  timeout: number,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const { promise: givenUp, reject } = Promise.withResolvers<never>();
-  const abort = () => reject(signal?.reason);
-  if (signal?.aborted) abort();
-  signal?.addEventListener('abort', abort, { once: true });
-  const deadline = setTimeout(() => reject(new OperationTimeoutError(action, timeout)), timeout);
-  try {
-    await Promise.race([completed, givenUp]);
-  } finally {
-    signal?.removeEventListener('abort', abort);
-    clearTimeout(deadline);
-  }
 }

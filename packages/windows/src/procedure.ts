@@ -96,12 +96,15 @@ export type ParameterKind =
  * - Codes, which become a {@link DllCallError} when they tell of a failure: `HRESULT` and `NTSTATUS` (negative),
  *   `WIN32_ERROR` and `CONFIGRET` (not 0), `BOOL` (0) and `SOCKET_ERROR` (not 0), both with the thread's last error,
  *   which is Winsock's too.
+ * - `HRESULT or pending`: as an HRESULT, but ERROR_VMCOMPUTE_OPERATION_PENDING (0xC0370103) is no failure; the
+ *   results have `pending` for it.
  * - A handle: null, or for a `SOCKET` all ones, becomes an error with the thread's last error.
  * - `HANDLE?` and its like, numbers and addresses: come back as they are.
  */
 export type ReturnKind =
   | 'void'
   | 'HRESULT'
+  | 'HRESULT or pending'
   | 'NTSTATUS'
   | 'WIN32_ERROR'
   | 'CONFIGRET'
@@ -194,7 +197,9 @@ type ReturnType<Kind extends ReturnKind> = Kind extends `${infer Name extends Ha
 /** What a call gives: its out parameters by name, or where it has none, what it returns. */
 export type Outputs<P extends Procedure> = [OutputKeys<P>] extends [never]
   ? ReturnType<P['returns']>
-  : OutputFields<P>;
+  : P['returns'] extends 'HRESULT or pending'
+    ? OutputFields<P> & { pending: boolean }
+    : OutputFields<P>;
 
 /** Procedures of a DLL as functions: `await HcsStartComputeSystem({ computeSystem, operation })`. */
 export type BoundDll<D extends Dll> = {

@@ -1,1 +1,1 @@
-export { createWindowsComputeService } from './windows-compute-service.ts';
+export { createWindowsComputeService, type WindowsComputeServiceOptions } from './windows-compute-service.ts';

@@ -1,5 +1,5 @@
 import { HcsError } from '@hcsshim/schema';
-import { type Handle, runOperation } from '@hcsshim/windows';
+import type { ComputeCall } from '@hcsshim/windows';
 import { withUndo } from '../with-undo.ts';
 import { serviceError } from './service-error.ts';
 
@@ -25,13 +25,13 @@ export async function serviceCall<T>(
   });
 }
 
-/** Runs one operation within a {@link serviceCall}. Gives the document of its result, undefined where it has none. */
+/** Makes one call within a {@link serviceCall}. Gives the document of its result, undefined where it has none. */
 export async function runServiceOperation(
   { action, timeout }: ServiceCallOptions,
   deadline: AbortSignal,
-  begin: (operation: Handle<'HCS_OPERATION'>) => unknown,
+  run: (call: ComputeCall) => Promise<string | null>,
 ): Promise<unknown> {
-  const text = await runOperation(action, begin, { signal: deadline, timeout });
+  const text = await run({ action, signal: deadline, timeout });
   deadline.throwIfAborted();
   return text === null || text === '' ? undefined : parse(action, text);
 }

@@ -1,22 +1,38 @@
 import type { ComputeSystemDocument, ComputeSystemQuery, ComputeSystemSummary } from '@hcsshim/schema';
 import { HcsError } from '@hcsshim/schema';
 import { checkDocument } from '@hcsshim/schema/hcs';
-import { bind, computecore, createComputeSystem, openComputeSystem, windowsBuild } from '@hcsshim/windows';
+import { type ComputeApi, computeApi, windowsBuild } from '@hcsshim/windows';
 import type { CallOptions, ComputeService, ComputeSystem } from '../compute-service.ts';
 import { operationTimeout } from '../operation-timeout.ts';
 import { phase } from '../phase.ts';
 import { runServiceOperation, serviceCall } from './service-call.ts';
 import { WindowsComputeSystem } from './windows-compute-system.ts';
 
+export interface WindowsComputeServiceOptions {
+  /** @default `computecore.dll`, or where that is missing `vmcompute.dll` */
+  api?: ComputeApi;
+}
+
 /**
- * The Host Compute Service of Windows, through `computecore.dll`. Nothing is loaded before the first call;
- * where the DLL is missing that call fails with ERROR_PROC_NOT_FOUND.
+ * The Host Compute Service of Windows, through `computecore.dll`, or `vmcompute.dll` before build 17763. Nothing
+ * is loaded before the first call; where both DLLs are missing that call fails with ERROR_PROC_NOT_FOUND.
  */
-export function createWindowsComputeService(): ComputeService {
-  return new WindowsComputeService();
+export function createWindowsComputeService(options: WindowsComputeServiceOptions = {}): ComputeService {
+  return new WindowsComputeService(options.api);
 }
 
 class WindowsComputeService implements ComputeService {
+  #chosen: ComputeApi | undefined;
+
+  constructor(api: ComputeApi | undefined) {
+    this.#chosen = api;
+  }
+
+  get #api(): ComputeApi {
+    this.#chosen ??= computeApi();
+    return this.#chosen;
+  }
+
   async create(
     id: string,
     document: ComputeSystemDocument,
@@ -28,8 +44,14 @@ class WindowsComputeService implements ComputeService {
       phase('windows: create', id, async () => {
         const build = windowsBuild();
         checkDocument('ComputeSystem', document, build === undefined ? {} : { build });
-        const handle = await createComputeSystem(id, JSON.stringify(document), { signal: deadline, timeout });
-        return WindowsComputeSystem.adopt(id, handle, { action, timeout }, deadline, { isNew: true });
+        const handle = await this.#api.createSystem(id, JSON.stringify(document), {
+          action,
+          signal: deadline,
+          timeout,
+        });
+        return WindowsComputeSystem.adopt(this.#api, id, handle, { action, timeout }, deadline, {
+          isNew: true,
+        });
       }),
     );
   }
@@ -46,8 +68,8 @@ class WindowsComputeService implements ComputeService {
           code: 'HCS_E_SYSTEM_NOT_FOUND',
         });
       }
-      const handle = await openComputeSystem(id);
-      return WindowsComputeSystem.adopt(id, handle, { action, timeout }, deadline);
+      const handle = await this.#api.openSystem(id, { action, signal: deadline, timeout });
+      return WindowsComputeSystem.adopt(this.#api, id, handle, { action, timeout }, deadline);
     });
   }
 
@@ -58,8 +80,8 @@ class WindowsComputeService implements ComputeService {
     const call = { action: 'enumerate compute systems', signal, timeout: operationTimeout() };
     return serviceCall(call, async (deadline) => {
       const text = JSON.stringify(checkDocument('SystemQuery', query));
-      const list = await runServiceOperation(call, deadline, (operation) =>
-        bind(computecore).HcsEnumerateComputeSystems({ query: text, operation }),
+      const list = await runServiceOperation(call, deadline, (running) =>
+        this.#api.enumerateSystems(text, running),
       );
       if (Array.isArray(list)) return list as ComputeSystemSummary[];
       throw new HcsError({

@@ -7,15 +7,11 @@ import {
 } from '@hcsshim/schema';
 import { checkDocument } from '@hcsshim/schema/hcs';
 import {
-  bind,
-  type CallbackRoute,
+  type ComputeApi,
   type ComputeEvent,
   ComputeEventType,
-  computecore,
   DllCallError,
-  discardComputeSystem,
   type SystemHandle,
-  watchComputeSystem,
 } from '@hcsshim/windows';
 import { closedHandleError } from '../closed-handle-error.ts';
 import type { CallOptions, ComputeSystem, SystemExit } from '../compute-service.ts';
@@ -24,25 +20,14 @@ import { untilAborted } from '../until-aborted.ts';
 import { exitOf, readExitDocument } from './exit-document.ts';
 import { runServiceOperation, type ServiceCallOptions, serviceCall } from './service-call.ts';
 
-interface Operation {
-  procedure:
-    | 'HcsStartComputeSystem'
-    | 'HcsShutDownComputeSystem'
-    | 'HcsTerminateComputeSystem'
-    | 'HcsPauseComputeSystem'
-    | 'HcsResumeComputeSystem';
-  /** Under which name its time limit can be set. */
-  timeout?: TimeoutName;
-}
-
-/** The calls that take a system and nothing more. */
+/** The calls that take a system and nothing more, and under which name the time limit of each can be set. */
 const operations = {
-  start: { procedure: 'HcsStartComputeSystem', timeout: 'SYSTEMSTART' },
-  shutdown: { procedure: 'HcsShutDownComputeSystem' },
-  terminate: { procedure: 'HcsTerminateComputeSystem' },
-  pause: { procedure: 'HcsPauseComputeSystem', timeout: 'SYSTEMPAUSE' },
-  resume: { procedure: 'HcsResumeComputeSystem', timeout: 'SYSTEMRESUME' },
-} as const satisfies Record<string, Operation>;
+  start: 'SYSTEMSTART',
+  shutdown: undefined,
+  terminate: undefined,
+  pause: 'SYSTEMPAUSE',
+  resume: 'SYSTEMRESUME',
+} as const satisfies Record<string, TimeoutName | undefined>;
 
 type OperationName = keyof typeof operations;
 
@@ -50,21 +35,24 @@ type OperationName = keyof typeof operations;
 export class WindowsComputeSystem implements ComputeSystem {
   readonly id: string;
   readonly runtimeId: string;
+  readonly #api: ComputeApi;
   readonly #handle: SystemHandle;
   /** As they were when the handle was opened. */
   readonly #baseProperties: SystemProperties;
-  readonly #events: CallbackRoute;
+  readonly #events: Disposable;
   /** Rejects when the end will not be heard of any more. */
   readonly #exit: PromiseWithResolvers<SystemExit>;
   #closed: Promise<void> | undefined;
 
   private constructor(
+    api: ComputeApi,
     id: string,
     handle: SystemHandle,
-    events: CallbackRoute,
+    events: Disposable,
     exit: PromiseWithResolvers<SystemExit>,
     properties: SystemProperties,
   ) {
+    this.#api = api;
     this.id = id;
     // A container that shares the host's kernel has no VM.
     this.runtimeId = properties.RuntimeId ?? '';
@@ -79,6 +67,7 @@ export class WindowsComputeSystem implements ComputeSystem {
    * the two is not missed. A failure closes the handle, and ends the system when it is new.
    */
   static async adopt(
+    api: ComputeApi,
     id: string,
     handle: SystemHandle,
     call: ServiceCallOptions,
@@ -87,14 +76,14 @@ export class WindowsComputeSystem implements ComputeSystem {
   ): Promise<WindowsComputeSystem> {
     await using undo = new AsyncDisposableStack();
     undo.use(handle);
-    if (isNew) undo.defer(() => discardComputeSystem(handle));
+    if (isNew) undo.defer(() => api.discardSystem(handle));
     const exit = Promise.withResolvers<SystemExit>();
     // Nobody has to wait for the end.
     exit.promise.catch(() => {});
-    const events = undo.use(await watchComputeSystem(handle, (event) => settle(exit, id, event)));
-    const properties = await readProperties(call, deadline, handle);
+    const events = undo.use(await api.watchSystem(handle, (event) => settle(exit, id, event)));
+    const properties = await readProperties(api, call, deadline, handle);
     if (properties.State === 'Stopped') exit.resolve(exitOf(properties));
-    const system = new WindowsComputeSystem(id, handle, events, exit, properties);
+    const system = new WindowsComputeSystem(api, id, handle, events, exit, properties);
     undo.move();
     return system;
   }
@@ -105,7 +94,7 @@ export class WindowsComputeSystem implements ComputeSystem {
         await begun;
       } catch (error) {
         // What a cancelled start leaves behind is not said anywhere, so none is left.
-        if (deadline.aborted) await discardComputeSystem(this.#handle);
+        if (deadline.aborted) await this.#api.discardSystem(this.#handle);
         throw error;
       }
     });
@@ -139,7 +128,7 @@ export class WindowsComputeSystem implements ComputeSystem {
     const call = this.#call('read properties of', signal);
     return serviceCall(call, async (deadline) => {
       try {
-        return await readProperties(call, deadline, this.#handle, query);
+        return await readProperties(this.#api, call, deadline, this.#handle, query);
       } catch (error) {
         if (!hasEnded(error)) throw error;
         // The service may refuse to tell of what has ended. What is left to say of it is known here.
@@ -153,10 +142,8 @@ export class WindowsComputeSystem implements ComputeSystem {
     const call = this.#call('modify', signal);
     await serviceCall(call, async (deadline) => {
       const configuration = JSON.stringify(checkDocument('ModifySettingRequest', request));
-      await runServiceOperation(call, deadline, (operation) =>
-        this.#handle.use((computeSystem) =>
-          bind(computecore).HcsModifyComputeSystem({ computeSystem, operation, configuration }),
-        ),
+      await runServiceOperation(call, deadline, (running) =>
+        this.#api.modifySystem(this.#handle, configuration, running),
       );
     });
   }
@@ -190,12 +177,11 @@ export class WindowsComputeSystem implements ComputeSystem {
       await begun;
     },
   ): Promise<void> {
-    const { procedure, timeout }: Operation = operations[name];
-    const call = this.#call(name, signal, timeout);
+    const call = this.#call(name, signal, operations[name]);
     await serviceCall(call, (deadline) =>
       complete(
-        runServiceOperation(call, deadline, (operation) =>
-          this.#handle.use((computeSystem) => bind(computecore)[procedure]({ computeSystem, operation })),
+        runServiceOperation(call, deadline, (running) =>
+          this.#api.operateSystem(this.#handle, name, null, running),
         ),
         deadline,
       ),
@@ -210,6 +196,7 @@ export class WindowsComputeSystem implements ComputeSystem {
 
 /** The base properties, and those that the query asks for. */
 async function readProperties(
+  api: ComputeApi,
   call: ServiceCallOptions,
   deadline: AbortSignal,
   handle: SystemHandle,
@@ -217,10 +204,8 @@ async function readProperties(
 ): Promise<SystemProperties> {
   const propertyQuery =
     query === undefined ? null : JSON.stringify(checkDocument('SystemPropertyQuery', query));
-  const properties = await runServiceOperation(call, deadline, (operation) =>
-    handle.use((computeSystem) =>
-      bind(computecore).HcsGetComputeSystemProperties({ computeSystem, operation, propertyQuery }),
-    ),
+  const properties = await runServiceOperation(call, deadline, (running) =>
+    api.systemProperties(handle, propertyQuery, running),
   );
   if (typeof properties === 'object' && properties !== null) return properties as SystemProperties;
   throw new HcsError({
@@ -230,7 +215,11 @@ async function readProperties(
   });
 }
 
-function settle(exit: PromiseWithResolvers<SystemExit>, id: string, { type, data }: ComputeEvent): void {
+function settle(
+  exit: PromiseWithResolvers<SystemExit>,
+  id: string,
+  { type, data }: Pick<ComputeEvent, 'type' | 'data'>,
+): void {
   if (type === ComputeEventType.SystemExited) exit.resolve(readExitDocument(data));
   if (type === ComputeEventType.ServiceDisconnect) {
     exit.reject(

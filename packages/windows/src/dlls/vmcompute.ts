@@ -16,7 +16,7 @@ export const vmcompute = {
       purpose: 'List systems',
     },
     HcsCreateComputeSystem: {
-      returns: 'HRESULT',
+      returns: 'HRESULT or pending',
       parameters: {
         id: 'PCWSTR',
         configuration: 'PCWSTR',
@@ -37,37 +37,37 @@ export const vmcompute = {
       purpose: 'Close a handle to a system',
     },
     HcsStartComputeSystem: {
-      returns: 'HRESULT',
+      returns: 'HRESULT or pending',
       parameters: { computeSystem: 'HCS_SYSTEM', options: 'PCWSTR?', result: 'out CoTaskMemString' },
       purpose: 'Start a system',
     },
     HcsShutdownComputeSystem: {
-      returns: 'HRESULT',
+      returns: 'HRESULT or pending',
       parameters: { computeSystem: 'HCS_SYSTEM', options: 'PCWSTR?', result: 'out CoTaskMemString' },
       purpose: 'Ask a system to end',
     },
     HcsTerminateComputeSystem: {
-      returns: 'HRESULT',
+      returns: 'HRESULT or pending',
       parameters: { computeSystem: 'HCS_SYSTEM', options: 'PCWSTR?', result: 'out CoTaskMemString' },
       purpose: 'End a system',
     },
     HcsPauseComputeSystem: {
-      returns: 'HRESULT',
+      returns: 'HRESULT or pending',
       parameters: { computeSystem: 'HCS_SYSTEM', options: 'PCWSTR?', result: 'out CoTaskMemString' },
       purpose: 'Pause a system',
     },
     HcsResumeComputeSystem: {
-      returns: 'HRESULT',
+      returns: 'HRESULT or pending',
       parameters: { computeSystem: 'HCS_SYSTEM', options: 'PCWSTR?', result: 'out CoTaskMemString' },
       purpose: 'Let a paused system go on',
     },
     HcsSaveComputeSystem: {
-      returns: 'HRESULT',
+      returns: 'HRESULT or pending',
       parameters: { computeSystem: 'HCS_SYSTEM', options: 'PCWSTR?', result: 'out CoTaskMemString' },
       purpose: 'Save the state of a system',
     },
     HcsGetComputeSystemProperties: {
-      returns: 'HRESULT',
+      returns: 'HRESULT or pending',
       parameters: {
         computeSystem: 'HCS_SYSTEM',
         propertyQuery: 'PCWSTR?',
@@ -77,7 +77,7 @@ export const vmcompute = {
       purpose: 'Properties and statistics of a system',
     },
     HcsModifyComputeSystem: {
-      returns: 'HRESULT',
+      returns: 'HRESULT or pending',
       parameters: { computeSystem: 'HCS_SYSTEM', configuration: 'PCWSTR', result: 'out CoTaskMemString' },
       purpose: 'Change a system: disks, shares, memory',
     },
