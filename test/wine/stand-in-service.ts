@@ -8,6 +8,8 @@ export interface Answer {
   /** The number of a system or process that the call gives a handle to. */
   target?: number;
   document?: string | null;
+  /** What the Host Compute Network says of a failure. */
+  errorRecord?: string | null;
   /** For calls that take an operation: how it ends. */
   completion?: Promise<Completion>;
 }

@@ -28,6 +28,7 @@ export { MissingProcedureError } from './missing-procedure-error.ts';
 export { type OperationOptions, runOperation, runProcessOperation } from './operation.ts';
 export { OperationTimeoutError } from './operation-timeout-error.ts';
 export { OwnedHandle } from './owned-handle.ts';
+export { listPortReservations, PortAccess, PortProtocol, type PortReservation } from './port-reservations.ts';
 export type {
   BoundDll,
   Dll,
