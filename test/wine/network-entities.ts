@@ -43,7 +43,9 @@ export function newDocument(
   network: Entity | undefined,
   entities: Entities,
 ): Json {
-  const document = { SchemaVersion: schemaVersion, Health: { Extra: {} }, ...settings };
+  // Fields come and go with builds; no schema has the last one.
+  const filledIn = { SchemaVersion: schemaVersion, Health: { Extra: {} }, CurrentState: 1 };
+  const document = { ...filledIn, ...settings };
   switch (kind) {
     case 'Network':
       return newNetwork(document, entities);
@@ -76,8 +78,6 @@ function newNetwork({ Type: type = 'NAT', ...document }: Json, entities: Entitie
     MacPool: { Ranges: [{ StartMacAddress: '00-15-5D-00-00-00', EndMacAddress: '00-15-5D-00-FF-FF' }] },
     // The first of its words is what a document means that does not say its type.
     ...(type === 'NAT' ? {} : { Type: type }),
-    // Fields come and go with builds; no schema has this one.
-    CurrentEndpointCount: 0,
     ...document,
   };
 }
