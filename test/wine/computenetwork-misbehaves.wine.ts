@@ -36,7 +36,10 @@ describe('a computenetwork.dll that misbehaves', { timeout: 60_000 }, () => {
   test("a refusal has the code's name, the service's words and the call as its cause", async () => {
     await assert.rejects(networks.create({ ...named('refused'), ID: randomUUID() }), (error) => {
       assert.ok(isHcsError(error, 'E_ACCESSDENIED'));
-      assert.match(error.message, /^Cannot create network "[0-9a-f-]{36}": The caller lacks the rights, E_ACCESSDENIED /);
+      assert.match(
+        error.message,
+        /^Cannot create network "[0-9a-f-]{36}": The caller lacks the rights, E_ACCESSDENIED /,
+      );
       assert.ok(error.cause instanceof DllCallError);
       assert.equal(error.cause.procedure, 'HcnCreateNetwork');
       return true;

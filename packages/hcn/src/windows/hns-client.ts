@@ -100,7 +100,7 @@ class HnsPolicyLists extends HnsObjects<PolicyList> {
   }
 
   /** A load balancer over endpoints. */
-  addLoadBalancer(
+  async addLoadBalancer(
     endpointIds: readonly string[],
     policy: Omit<ELBPolicy, 'Type'>,
     options?: CallOptions,
@@ -109,7 +109,7 @@ class HnsPolicyLists extends HnsObjects<PolicyList> {
     return this.create({ References: endpointIds.map(referenceTo), Policies: [balancer] }, options);
   }
 
-  addRoute(
+  async addRoute(
     endpointIds: readonly string[],
     policy: Omit<RoutePolicy, 'Type'>,
     options?: CallOptions,

@@ -63,7 +63,7 @@ export class HnsEndpoints extends HnsObjects<HNSEndpoint> {
   }
 
   /** Adds access rules to those that the endpoint has. */
-  applyAclPolicies(
+  async applyAclPolicies(
     id: string,
     policies: readonly Omit<ACLPolicy, 'Type'>[],
     options?: CallOptions,
@@ -73,7 +73,7 @@ export class HnsEndpoints extends HnsObjects<HNSEndpoint> {
   }
 
   /** Adds redirections to a proxy. */
-  applyProxyPolicies(
+  async applyProxyPolicies(
     id: string,
     policies: readonly Omit<ProxyPolicy, 'Type'>[],
     options?: CallOptions,

@@ -12,7 +12,7 @@ export class HnsManagementMacs {
     this.#request = request;
   }
 
-  set(addresses: readonly string[], options?: CallOptions): Promise<string[]> {
+  async set(addresses: readonly string[], options?: CallOptions): Promise<string[]> {
     const body = checkDocument('HNSNnvManagementMacList', {
       MacAddressList: addresses.map((MacAddress) => ({ MacAddress })),
     });
