@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { afterEach, describe, test } from 'node:test';
-import { isHcsError, queryFor } from '@hcsshim/hcn';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isHcsError, type NetworkEvent, queryFor } from '@hcsshim/hcn';
 import { createWindowsNetworkService } from '@hcsshim/hcn/windows';
 import { bind, computenetwork, DllCallError } from '@hcsshim/windows';
 import type { NetworkFault } from './network-backend.ts';
@@ -133,6 +134,19 @@ describe('a computenetwork.dll that misbehaves', { timeout: 60_000 }, () => {
     assert.equal(created.Type, 'NAT');
     assert.equal((await networks.open(created.ID)).Type, 'NAT');
     await networks.delete(created.ID);
+  });
+
+  test('a watch tells of what it does not know, and that the service has gone', async () => {
+    const told: NetworkEvent[] = [];
+    await using _ = await watch((event) => told.push(event));
+    await networks.enumerate(about('odd notification'));
+    await networks.enumerate(about('disconnect'));
+    for (let tries = 0; told.length < 3 && tries < 200; tries++) await sleep(10);
+    assert.deepEqual(told, [
+      { type: 'Other', number: 0x7abcdef0 },
+      { type: 'NetworkCreate', number: 2 },
+      { type: 'ServiceDisconnect', number: 0x01000000 },
+    ]);
   });
 
   test('200 watches, opened and closed while notifications are under way, all end', async () => {

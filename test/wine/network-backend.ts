@@ -20,6 +20,8 @@ import type { Answer, Backend, Call, Tell } from './stand-in-service.ts';
  * - `success record`: the code tells of success, the error record of a failure.
  * - `no handle`: success, but a null handle. `nothing`: success, but no document.
  * - `not json`, `wrong types`, `huge`: success, with such a document.
+ * - `odd notification`: one of an unknown type with data that is no JSON, one with data of another type.
+ *   `disconnect`: every subscription hears that the service has gone, although it has not.
  * - `slow`: the answer comes after a second. `gone`: what was created is not there when it is asked about.
  */
 export type NetworkFault =
@@ -33,6 +35,8 @@ export type NetworkFault =
   | 'not json'
   | 'wrong types'
   | 'huge'
+  | 'odd notification'
+  | 'disconnect'
   | 'slow'
   | 'gone';
 
@@ -47,6 +51,7 @@ const notifications = {
   guestNetworkServiceCreate: 7,
   guestNetworkServiceDelete: 8,
   guestNetworkServiceStateChanged: 0x11,
+  serviceDisconnect: 0x01000000,
 } as const;
 
 const hugeCharacters = 20_000_000;
@@ -121,6 +126,11 @@ class NetworkHost {
   async answer(call: Call): Promise<Answer> {
     const fault = faultOf(call) ?? this.#faultOfQueried(call);
     if (fault === 'refused') throw new Refused('E_ACCESSDENIED');
+    if (fault === 'odd notification') {
+      this.#tell(0x7abcdef0, 0, 'no JSON {');
+      this.#tell(notifications.networkCreate, 0, '{"ID":7}');
+    }
+    if (fault === 'disconnect') this.#tell(notifications.serviceDisconnect, 0, null);
     if (fault === 'slow') await new Promise((resolve) => setTimeout(resolve, slowAnswer));
     const answer = this.#carryOut(call);
     return fault === undefined ? answer : spoil(answer, fault);

@@ -213,7 +213,7 @@ describe('endpoints of the first interface', () => {
         Policies: [{ Type: 'NAT' }, { Action: 'Block', Direction: 'In', Priority: 5, Type: 'ACL' }],
       },
     });
-    const { Policies } = requests[3]?.body as HNSEndpoint;
+    const { Policies } = (requests[3]?.body ?? {}) as HNSEndpoint;
     assert.deepEqual(Policies?.[1], { Port: '8080', Type: 'PROXY' });
     await assert.rejects(hns.endpoints.applyAclPolicies(id, [{ Action: 'Maybe' as never }]), {
       code: 'HCS_E_INVALID_JSON',

@@ -21,9 +21,7 @@ export function readErrorRecord(text: string | null): ErrorRecord {
   return {
     ...(typeof Success === 'boolean' ? { success: Success } : {}),
     ...(shown === '' ? {} : { words: shown }),
-    ...(typeof ErrorCode === 'number' && Number.isInteger(ErrorCode) && ErrorCode !== 0
-      ? { code: ErrorCode >>> 0 }
-      : {}),
+    ...(isCode(ErrorCode) ? { code: ErrorCode >>> 0 } : {}),
   };
 }
 
@@ -66,6 +64,11 @@ export function networkError(action: string, error: unknown): HcsError {
   // A value that no call takes: no GUID, or a string with a NUL.
   if (error instanceof TypeError) return told('E_INVALIDARG', error);
   return told('E_UNEXPECTED', error instanceof Error ? error : new Error(String(error)));
+}
+
+/** Of a failure, signed or unsigned. */
+function isCode(value: unknown): value is number {
+  return Number.isInteger(value) && value !== 0 && Math.abs(value as number) <= 0xffffffff;
 }
 
 function parse(text: string | null): unknown {
