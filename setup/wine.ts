@@ -59,6 +59,11 @@ const standIns = [
     ],
     libraries: ['-lws2_32'],
   },
+  {
+    dll: 'computenetwork.dll',
+    sources: ['computenetwork.c', 'network-objects.c', 'ledger.c', 'json-line.c', 'service-link.c'],
+    libraries: ['-lws2_32'],
+  },
 ];
 
 /** Longest that one run waits for another, in milliseconds. */

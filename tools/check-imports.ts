@@ -21,6 +21,7 @@ const floors: Record<string, number> = {
   'packages/program': 0,
   'packages/bridge': 1,
   'packages/hcs': 1,
+  'packages/hcn': 1,
   'packages/storage': 1,
   'packages/engine': 2,
   'packages/uvm': 2,

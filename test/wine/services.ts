@@ -11,7 +11,8 @@ import { ContractHands } from './contract-hands.ts';
 import { HvSocketService } from './hv-socket-service.ts';
 import { LoopbackHvSocket } from './loopback-hv-socket.ts';
 import { memoryBackend } from './memory-backend.ts';
-import { StandInService } from './stand-in-service.ts';
+import { networkBackend } from './network-backend.ts';
+import { type Backend, StandInService, type Tell } from './stand-in-service.ts';
 
 const agentDirectory = join(import.meta.dirname, '../../cmd/gcs');
 const bundle = join(agentDirectory, 'dist/gcs.cjs');
@@ -37,10 +38,17 @@ export interface WineTestServices extends AsyncDisposable {
   environment: Record<string, string>;
 }
 
+/** Each DLL has a connection of its own; which one it is, its calls tell. */
+function memoryBackends(tell: Tell): Backend {
+  const compute = memoryBackend(tell);
+  const network = networkBackend(tell);
+  return { ...compute, answer: (call) => (call.name.startsWith('Hcn') ? network : compute).answer(call) };
+}
+
 /** Starts a service of memory, and where that is allowed, three of the sandbox engine: two are the contract suites'. */
 export async function startWineTestServices(): Promise<WineTestServices> {
   await using started = new AsyncDisposableStack();
-  const memory = started.use(await StandInService.start(memoryBackend));
+  const memory = started.use(await StandInService.start(memoryBackends));
   const loopback = started.use(await HvSocketService.start(new LoopbackHvSocket()));
   const environment: Record<string, string> = {
     HCSSHIM_STAND_IN_PORT: String(memory.port),

@@ -10,6 +10,8 @@ export interface Answer {
   document?: string | null;
   /** For `vmcompute.dll`: 1 leaves the call pending, 0 waits for its end. @default by the kind of the call */
   pending?: 0 | 1;
+  /** What the Host Compute Network says of a failure. */
+  errorRecord?: string | null;
   /** For calls that take an operation: how it ends. */
   completion?: Promise<Completion>;
 }

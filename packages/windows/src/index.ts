@@ -34,6 +34,7 @@ export { OperationTimeoutError } from './operation-timeout-error.ts';
 export { OwnedHandle } from './owned-handle.ts';
 export { computeApi } from './pick-compute-api.ts';
 export { readMemory, setPointer, wideString } from './pointers.ts';
+export { listPortReservations, PortAccess, PortProtocol, type PortReservation } from './port-reservations.ts';
 export type {
   BoundDll,
   Dll,

@@ -48,6 +48,8 @@ const handleNames: Record<HandleName, true> = {
   HCN_NAMESPACE: true,
   HCN_LOADBALANCER: true,
   HCN_ROUTE: true,
+  HCN_GUESTNETWORKSERVICE: true,
+  HCN_CALLBACK: true,
   HKEY: true,
   HPCON: true,
   ORHKEY: true,

@@ -16,6 +16,8 @@ export type HandleName =
   | 'HCN_NAMESPACE'
   | 'HCN_LOADBALANCER'
   | 'HCN_ROUTE'
+  | 'HCN_GUESTNETWORKSERVICE'
+  | 'HCN_CALLBACK'
   | 'HKEY'
   | 'HPCON'
   | 'ORHKEY'

@@ -6,7 +6,7 @@ import type { Dll } from '../procedure.ts';
 export const computenetwork = {
   file: 'computenetwork.dll',
   build: 17763,
-  source: 'Microsoft\'s "HCN API reference"; for routes hcsshim\'s hcn',
+  source: 'Microsoft\'s "HCN API reference" and its computenetwork.h; for routes hcsshim\'s hcn',
   procedures: {
     // Networks
     HcnEnumerateNetworks: {
@@ -253,6 +253,111 @@ export const computenetwork = {
       parameters: { route: 'HCN_ROUTE' },
       build: 19041,
       purpose: 'Close a handle to a route',
+    },
+    // Notifications
+    HcnRegisterServiceCallback: {
+      returns: 'HRESULT',
+      parameters: { callback: 'CALLBACK', context: 'CONTEXT', callbackHandle: 'out HCN_CALLBACK' },
+      purpose: 'Have the notifications of the service told',
+    },
+    HcnUnregisterServiceCallback: {
+      returns: 'HRESULT',
+      parameters: { callbackHandle: 'HCN_CALLBACK' },
+      purpose: 'End that',
+    },
+    // Guest network services
+    HcnCreateGuestNetworkService: {
+      returns: 'HRESULT',
+      parameters: {
+        id: 'GUID',
+        settings: 'PCWSTR',
+        guestNetworkService: 'out HCN_GUESTNETWORKSERVICE',
+        errorRecord: 'out CoTaskMemString',
+      },
+      build: 19041,
+      purpose: "Create a network service for a VM's guest",
+    },
+    HcnModifyGuestNetworkService: {
+      returns: 'HRESULT',
+      parameters: {
+        guestNetworkService: 'HCN_GUESTNETWORKSERVICE',
+        settings: 'PCWSTR',
+        errorRecord: 'out CoTaskMemString',
+      },
+      build: 19041,
+      purpose: 'Change a guest network service',
+    },
+    HcnDeleteGuestNetworkService: {
+      returns: 'HRESULT',
+      parameters: { id: 'GUID', errorRecord: 'out CoTaskMemString' },
+      build: 19041,
+      purpose: 'Delete a guest network service',
+    },
+    HcnCloseGuestNetworkService: {
+      returns: 'HRESULT',
+      parameters: { guestNetworkService: 'HCN_GUESTNETWORKSERVICE' },
+      build: 19041,
+      purpose: 'Close a handle to a guest network service',
+    },
+    HcnRegisterGuestNetworkServiceCallback: {
+      returns: 'HRESULT',
+      parameters: {
+        guestNetworkService: 'HCN_GUESTNETWORKSERVICE',
+        callback: 'CALLBACK',
+        context: 'CONTEXT',
+        callbackHandle: 'out HCN_CALLBACK',
+      },
+      build: 19041,
+      purpose: 'Have the notifications of a guest network service told',
+    },
+    HcnUnregisterGuestNetworkServiceCallback: {
+      returns: 'HRESULT',
+      parameters: { callbackHandle: 'HCN_CALLBACK' },
+      build: 19041,
+      purpose: 'End that',
+    },
+    // Ports of guest network services
+    HcnReserveGuestNetworkServicePort: {
+      returns: 'HRESULT',
+      parameters: {
+        guestNetworkService: 'HCN_GUESTNETWORKSERVICE',
+        protocol: 'INT',
+        access: 'INT',
+        port: 'USHORT',
+        portReservation: 'out HANDLE',
+      },
+      build: 19041,
+      purpose: 'Reserve a port',
+    },
+    HcnReserveGuestNetworkServicePortRange: {
+      returns: 'HRESULT',
+      parameters: {
+        guestNetworkService: 'HCN_GUESTNETWORKSERVICE',
+        portCount: 'USHORT',
+        portRange: 'memory HCN_PORT_RANGE_RESERVATION',
+        portReservation: 'out HANDLE',
+      },
+      build: 19041,
+      purpose: 'Reserve consecutive ports',
+    },
+    HcnReleaseGuestNetworkServicePortReservationHandle: {
+      returns: 'HRESULT',
+      parameters: { portReservation: 'HANDLE' },
+      build: 19041,
+      purpose: 'Give reserved ports back',
+    },
+    HcnEnumerateGuestNetworkPortReservations: {
+      returns: 'HRESULT',
+      parameters: { count: 'out DWORD', portEntries: 'out ADDRESS' },
+      build: 19041,
+      purpose: 'List reserved ports',
+    },
+    HcnFreeGuestNetworkPortReservations: {
+      returns: 'void',
+      parameters: { portEntries: 'ADDRESS' },
+      build: 19041,
+      immediate: true,
+      purpose: 'Free that list',
     },
   },
 } as const satisfies Dll;

@@ -1,0 +1,40 @@
+import { checkDocument } from '@hcsshim/schema/hns';
+import type { CallOptions } from '../network-service.ts';
+import { badAnswer, readShape } from './answer.ts';
+import type { HnsMethod } from './hns-call.ts';
+import type { HnsRequest } from './hns-request.ts';
+
+/** The MAC addresses that NNV, accelerated networking, leaves to the host. Each call gives the list as it is then. */
+export class HnsManagementMacs {
+  readonly #request: HnsRequest;
+
+  constructor(request: HnsRequest) {
+    this.#request = request;
+  }
+
+  async set(addresses: readonly string[], options?: CallOptions): Promise<string[]> {
+    const body = checkDocument('HNSNnvManagementMacList', {
+      MacAddressList: addresses.map((MacAddress) => ({ MacAddress })),
+    });
+    return this.#send('set', 'POST', body, options);
+  }
+
+  get(options?: CallOptions): Promise<string[]> {
+    return this.#send('read', 'GET', undefined, options);
+  }
+
+  delete(options?: CallOptions): Promise<string[]> {
+    return this.#send('delete', 'DELETE', undefined, options);
+  }
+
+  async #send(verb: string, method: HnsMethod, body: unknown, options: CallOptions = {}): Promise<string[]> {
+    const action = `${verb} the management MAC addresses`;
+    const output = await this.#request({ action, method, path: '/accelnet/', body, ...options });
+    if (output === undefined) return [];
+    const { MacAddressList: list } = readShape(action, output, { MacAddressList: 'list' });
+    return ((list ?? []) as { MacAddress?: unknown }[]).map(({ MacAddress }) => {
+      if (typeof MacAddress !== 'string') throw badAnswer(action, 'has an entry without a "MacAddress"');
+      return MacAddress;
+    });
+  }
+}
