@@ -12,6 +12,7 @@ export {
   createComputeSystem,
   createProcess,
   discardComputeSystem,
+  discardProcess,
   openComputeSystem,
   openProcess,
   type ProcessHandle,
