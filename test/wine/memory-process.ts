@@ -22,6 +22,7 @@ export class MemoryProcess {
   readonly streams: number;
   readonly #onExit: (data: string | null) => void;
   readonly #pipes = [new PassThrough(), new PassThrough(), new PassThrough()] as const;
+  readonly #inputs = new Set<Socket>();
   #exitCode: number | undefined;
 
   /** @param onExit Called with the document of the event that tells of the end. */
@@ -55,8 +56,14 @@ export class MemoryProcess {
   /** Another pair of hands for a stream: all get what comes out of it. */
   attach(which: StandardStream, socket: Socket): void {
     const pipe = this.#pipes[which];
-    if (which === 0) socket.pipe(pipe).once('finish', () => socket.end());
-    else pipe.pipe(socket);
+    if (which !== 0) {
+      pipe.pipe(socket);
+      return;
+    }
+    this.#inputs.add(socket);
+    socket.once('close', () => this.#inputs.delete(socket)).pipe(pipe, { end: false });
+    socket.once('end', () => this.closeInput());
+    if (this.hasExited) socket.destroy();
   }
 
   closeInput(): void {
@@ -67,6 +74,7 @@ export class MemoryProcess {
     if (this.hasExited) return;
     this.#exitCode = exitCode;
     for (const pipe of this.#pipes) pipe.end();
+    for (const socket of this.#inputs) socket.destroy();
     const data = JSON.stringify(this.status);
     this.exit.resolve(data);
     this.#onExit(this.program === 'mumble' ? null : data);

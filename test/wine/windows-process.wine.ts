@@ -184,12 +184,17 @@ describe('processes of the compute service of Windows', { timeout: 110_000 }, ()
     const { stdin } = process;
     assert.ok(stdin);
     const closed = Promise.withResolvers<void>();
-    stdin.on('error', () => {}).once('close', closed.resolve);
+    const failures: NodeJS.ErrnoException[] = [];
+    stdin.on('error', (error) => failures.push(error)).once('close', closed.resolve);
     await process.kill();
     await process.wait();
-    const writing = setInterval(() => stdin.write(Buffer.alloc(65_536)), 5);
-    await Promise.race([closed.promise, sleep(2000)]);
+    const writing = setInterval(() => stdin.writable && stdin.write('more'), 5);
+    await closed.promise;
     clearInterval(writing);
+    assert.deepEqual(
+      failures.map(({ code }) => code),
+      ['EPIPE'],
+    );
     await process.closeStdin();
   });
 
