@@ -2,7 +2,7 @@ import { HcsError, type HResultName, hresultName } from '@hcsshim/schema';
 import { DllCallError } from '@hcsshim/windows';
 
 /** What an error of a call into the Host Compute Service says, by name; undefined for a code without one. */
-export function codeOf(error: unknown): HResultName | undefined {
+function codeOf(error: unknown): HResultName | undefined {
   if (error instanceof HcsError) return error.code;
   return error instanceof DllCallError ? hresultName(error.hresult) : undefined;
 }
