@@ -13,6 +13,7 @@ import {
   type ModifySettingRequest,
   type PropertyQuery,
 } from '@hcsshim/schema';
+import type { ModificationRequest, SaveOptions, ServicePropertyQuery } from '@hcsshim/schema/hcs';
 import type { Answer, Backend, Call, Completion, Tell } from './stand-in-service.ts';
 
 const systemExited = 1;
@@ -50,6 +51,14 @@ class ComputeServiceBackend implements Backend {
         return this.#begin(operation, async (options) =>
           this.#compute.enumerate(optional<ComputeSystemQuery>(first) ?? {}, options),
         );
+      case 'HcsGetServiceProperties':
+        return answerOf(() =>
+          this.#compute.getServiceProperties(optional<ServicePropertyQuery>(first) ?? {}),
+        );
+      case 'HcsModifyServiceSettings':
+        return answerOf(() =>
+          this.#compute.modifyServiceSettings(required<ModificationRequest>(first ?? '')),
+        );
       case 'HcsCancelOperation':
         this.#operations.get(Number(first))?.abort(cancelled());
         return {};
@@ -63,6 +72,14 @@ class ComputeServiceBackend implements Backend {
     }
     if (name === 'HcsWaitForComputeSystemExit') {
       return { document: exitDocument(await (await opening).wait()) };
+    }
+    // A system of this service has no processes to be given a handle to: the port's words are all there is.
+    if (name === 'HcsOpenProcess') return answerOf(async () => (await opening).openProcess(Number(first)));
+    if (name === 'HcsCreateProcess') {
+      const answer = this.#begin(operation, async (options) =>
+        (await opening).createProcess(required<object>(first ?? ''), options),
+      );
+      return { ...answer, target: ++this.#lastTarget };
     }
     const work = systemCalls[name];
     if (work === undefined) return { result: HResult.E_NOTIMPL };
@@ -129,11 +146,19 @@ const systemCalls: Record<string, SystemCall> = {
   HcsTerminateComputeSystem: (system, options) => system.terminate(options),
   HcsPauseComputeSystem: (system, options) => system.pause(options),
   HcsResumeComputeSystem: (system, options) => system.resume(options),
+  HcsSaveComputeSystem: (system, options, document) =>
+    system.save(optional<SaveOptions>(document) ?? {}, options),
+  HcsCrashComputeSystem: (system, options) => system.crash({}, options),
   HcsGetComputeSystemProperties: (system, options, query) =>
     system.getProperties(optional<PropertyQuery>(query), options),
   HcsModifyComputeSystem: (system, options, request) =>
     system.modify(required<ModifySettingRequest>(request ?? ''), options),
 };
+
+/** For calls that are answered at once. */
+async function answerOf(work: () => Promise<unknown>): Promise<Answer> {
+  return Promise.try(work).then(success, failure);
+}
 
 function cancelled(): HcsError {
   return new HcsError({

@@ -74,6 +74,8 @@ export class ContractHands implements AsyncDisposable {
       create: async (id, document, options) => current().create(id, document, options),
       open: async (id, options) => current().open(id, options),
       enumerate: async (query, options) => current().enumerate(query, options),
+      getServiceProperties: async (query, options) => current().getServiceProperties(query, options),
+      modifyServiceSettings: async (request, options) => current().modifyServiceSettings(request, options),
     };
   }
 

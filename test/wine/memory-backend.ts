@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { HResult } from '@hcsshim/schema';
 import { isLayerCall, MemoryLayers } from './memory-layers.ts';
 import { MemoryNetworks } from './memory-networks.ts';
+import { exitCodeOfSignal, MemoryProcess } from './memory-process.ts';
 import type { Answer, Backend, Call, Completion, StandardStream, Tell } from './stand-in-service.ts';
 
 /** `HCS_EVENT_TYPE`. */
@@ -13,28 +14,28 @@ const serviceDisconnect = 0x02000000;
 /** In milliseconds. */
 const lateness = 400;
 
-/** All three standard streams. */
-const catStreams = 0b111;
-
 type State = 'Created' | 'Running' | 'Paused' | 'Stopped';
 
 interface System {
-  target: number;
   id: string;
+  owner: string;
   state: State;
-  handles: number;
+  handles: Set<number>;
+  processes: Set<MemoryProcess>;
   terminateOnLastClose: boolean;
   exit: PromiseWithResolvers<string>;
 }
 
-interface GuestProcess {
-  target: number;
-  pid: number;
+/** Each handle has a number of its own. */
+interface SystemHandle {
   system: System;
-  exitCode: number | undefined;
-  exit: PromiseWithResolvers<string>;
-  /** Its standard streams, as they connect. */
-  streams: PromiseWithResolvers<Socket>[];
+  /** Signals to processes of this handle, which wait for one another. */
+  signals: Promise<unknown>;
+}
+
+interface ProcessHandle {
+  process: MemoryProcess;
+  system: SystemHandle;
 }
 
 /**
@@ -91,6 +92,7 @@ export function memoryBackend(tell: Tell): Backend {
 }
 
 let lastTarget = 0;
+let lastPid = 1000;
 
 const next: Record<string, { from: State; to: State }> = {
   HcsStartComputeSystem: { from: 'Created', to: 'Running' },
@@ -113,7 +115,6 @@ const noted = new Set([
   'HcsStartLiveMigrationTransfer',
   'HcsFinalizeLiveMigration',
   'HcsCancelLiveMigration',
-  'HcsModifyProcess',
 ]);
 
 /** Calls without operation that give the strings they got back as a document. */
@@ -132,8 +133,10 @@ const echoed = new Set([
 
 class MemoryHost {
   readonly #tell: Tell;
-  readonly #systems = new Map<number, System>();
-  readonly #processes = new Map<number, GuestProcess>();
+  readonly #systems = new Map<number, SystemHandle>();
+  readonly #processes = new Map<number, ProcessHandle>();
+  /** Those that run although no handle is open. */
+  readonly #unheld = new Set<System>();
   readonly #networks = new MemoryNetworks();
   readonly #layers = new MemoryLayers();
 
@@ -166,6 +169,8 @@ class MemoryHost {
     if (name === 'HcsCancelOperation') return {};
     if (name === 'HNSCall') return { document: this.#networks.answer(call.strings) };
     if (isLayerCall(name)) return this.#layers.answer(name, call.strings);
+    const document = serviceAnswer(name, parse(first));
+    if (document !== undefined) return { document };
     if (echoed.has(name)) return { document: JSON.stringify(call.strings) };
     if (name.startsWith('HcsCreateComputeSystem')) return this.#create(first ?? '', call.strings[1] ?? '');
     if (name.startsWith('HcsOpenComputeSystem')) return this.#open(first ?? '');
@@ -177,17 +182,17 @@ class MemoryHost {
     return this.#answerSystem(call, system);
   }
 
-  async #answerSystem({ name, strings }: Call, system: System): Promise<Answer> {
+  async #answerSystem({ name, target, strings }: Call, handle: SystemHandle): Promise<Answer> {
     const [first = null] = strings;
-    if (name === 'HcsCloseComputeSystem') return this.#close(system);
+    const { system } = handle;
+    if (name === 'HcsCloseComputeSystem') return this.#close(target, system);
     if (name === 'HcsWaitForComputeSystemExit') return { document: await system.exit.promise };
     if (system.state === 'Stopped') throw new Refused(HResult.HCS_E_SYSTEM_ALREADY_STOPPED);
+    if (name === 'HcsModifyComputeSystem') this.#tellAsked(system, parse(first) ?? {});
     if (noted.has(name)) return done(null);
-    if (name === 'HcsGetComputeSystemProperties') {
-      return done(JSON.stringify({ Id: system.id, State: system.state, Query: first }));
-    }
-    if (name === 'HcsCreateProcess') return this.#createProcess(system, parse(first) ?? {});
-    if (name === 'HcsOpenProcess') return this.#openProcess(system, Number(first));
+    if (name === 'HcsGetComputeSystemProperties') return done(propertiesOf(system, first));
+    if (name === 'HcsCreateProcess') return this.#createProcess(handle, parse(first) ?? {});
+    if (name === 'HcsOpenProcess') return this.#openProcess(handle, Number(first));
     const transition = next[name];
     if (transition !== undefined) {
       if (system.state !== transition.from) throw new Refused(HResult.HCS_E_INVALID_STATE);
@@ -196,28 +201,54 @@ class MemoryHost {
     }
     const exitType = endings[name];
     if (exitType === undefined) throw new Refused(HResult.E_NOTIMPL);
+    if (name === 'HcsShutDownComputeSystem' && system.owner === 'stubborn') return done(null);
+    if (name === 'HcsCrashComputeSystem') this.#tellAll(system, 2, JSON.stringify({ SystemId: system.id }));
     this.#end(system, exitType);
     return done(null);
   }
 
-  async #answerProcess({ name, strings }: Call, process: GuestProcess): Promise<Answer> {
+  async #answerProcess({ name, target, strings }: Call, handle: ProcessHandle): Promise<Answer> {
+    const { process } = handle;
+    const options = parse(strings[0] ?? null) ?? {};
     switch (name) {
+      case 'HcsCloseProcess':
+        this.#processes.delete(target);
+        return {};
       case 'HcsWaitForProcessExit':
         return { document: await process.exit.promise };
       case 'HcsGetProcessInfo':
-        return done(null, process.pid);
+        return {
+          target,
+          completion: Promise.resolve({ processId: process.pid, streams: process.streams }),
+        };
       case 'HcsGetProcessProperties':
-        return done(JSON.stringify({ ProcessId: process.pid, Exited: process.exitCode !== undefined }));
+        return done(JSON.stringify({ ...process.status, ConsoleSize: process.consoleSize }));
       case 'HcsModifyProcess':
-        return done(JSON.stringify({ Settings: strings[0] }));
-      case 'HcsSignalProcess':
-      case 'HcsTerminateProcess':
-        if (process.exitCode !== undefined) throw new Refused(HResult.HCS_E_PROCESS_ALREADY_STOPPED);
-        this.#endProcess(process, name === 'HcsSignalProcess' ? 143 : 137);
+        if (process.hasExited) throw new Refused(HResult.HCS_E_PROCESS_ALREADY_STOPPED);
+        if (options.Operation === 'ConsoleSize') process.consoleSize = options.ConsoleSize;
+        if (options.Operation === 'CloseHandle') process.closeInput();
         return done(null);
+      case 'HcsSignalProcess':
+        return this.#signal(handle, exitCodeOfSignal(options), process.program === 'deaf');
+      case 'HcsTerminateProcess':
+        if (process.program === 'refuse') throw new Refused(HResult.E_ACCESSDENIED);
+        return this.#signal(handle, 137, false);
       default:
         throw new Refused(HResult.E_NOTIMPL);
     }
+  }
+
+  /** In its turn: the signals of a handle to a system wait for one another. */
+  #signal({ process, system }: ProcessHandle, exitCode: number, never: boolean): Answer {
+    if (process.program === 'vanish') throw new Refused(HResult.ERROR_NOT_FOUND);
+    if (process.hasExited) throw new Refused(HResult.HCS_E_PROCESS_ALREADY_STOPPED);
+    const completion = system.signals.then(async (): Promise<Completion> => {
+      if (never) await new Promise(() => {});
+      process.end(exitCode);
+      return { document: null };
+    });
+    system.signals = completion;
+    return { completion };
   }
 
   #create(id: string, configuration: string): Answer {
@@ -225,110 +256,131 @@ class MemoryHost {
     const document = parse(configuration);
     if (document === undefined) throw new Refused(HResult.HCS_E_INVALID_JSON);
     const system: System = {
-      target: ++lastTarget,
       id,
+      owner: String(document.Owner ?? ''),
       state: 'Created',
-      handles: 1,
+      handles: new Set(),
+      processes: new Set(),
       terminateOnLastClose: document.ShouldTerminateOnLastHandleClosed === true,
       exit: Promise.withResolvers(),
     };
-    this.#systems.set(system.target, system);
-    return { ...done(null), target: system.target };
+    return { ...done(null), target: this.#handleTo(system) };
   }
 
   #open(id: string): Answer {
     const system = this.#find(id);
     if (system === undefined) throw new Refused(HResult.HCS_E_SYSTEM_NOT_FOUND);
-    system.handles++;
-    return { target: system.target };
+    if (system.owner === 'sealed') throw new Refused(HResult.E_ACCESSDENIED);
+    return { target: this.#handleTo(system) };
   }
 
-  #close(system: System): Answer {
-    system.handles--;
-    if (system.handles === 0 && system.terminateOnLastClose && system.state !== 'Stopped')
+  #handleTo(system: System): number {
+    const target = ++lastTarget;
+    system.handles.add(target);
+    this.#unheld.delete(system);
+    this.#systems.set(target, { system, signals: Promise.resolve() });
+    return target;
+  }
+
+  #close(target: number, system: System): Answer {
+    this.#systems.delete(target);
+    system.handles.delete(target);
+    if (system.handles.size === 0 && system.terminateOnLastClose && system.state !== 'Stopped')
       this.#end(system, 'ForcedExit');
-    if (system.handles === 0 && system.state === 'Stopped') this.#systems.delete(system.target);
+    if (system.handles.size === 0 && system.state !== 'Stopped') this.#unheld.add(system);
     return {};
   }
 
-  #createProcess(system: System, parameters: Record<string, unknown>): Answer {
+  #createProcess(handle: SystemHandle, parameters: Record<string, unknown>): Answer {
+    const { system } = handle;
     if (system.state !== 'Running') throw new Refused(HResult.HCS_E_INVALID_STATE);
     const target = ++lastTarget;
-    const process = {
-      target,
-      pid: 1000 + target,
-      system,
-      exitCode: undefined,
-      exit: Promise.withResolvers<string>(),
-      streams: [0, 1, 2].map(() => Promise.withResolvers<Socket>()),
-    };
-    this.#processes.set(target, process);
-    const streams = ['CreateStdInPipe', 'CreateStdOutPipe', 'CreateStdErrPipe']
-      .map((name, which) => (parameters[name] === true ? 1 << which : 0))
-      .reduce((all, one) => all | one);
-    if (streams === catStreams) this.#runCat(process);
-    const completion = Promise.resolve({ processId: process.pid, streams });
+    const process = new MemoryProcess(++lastPid, parameters, (data) => {
+      for (const [number, one] of this.#processes)
+        if (one.process === process) this.#tell(processExited, number, data);
+    });
+    system.processes.add(process);
+    this.#processes.set(target, { process, system: handle });
+    const completion = Promise.resolve({ processId: process.pid, streams: process.streams });
     return { completion, target };
   }
 
   stream(target: number, which: StandardStream, socket: Socket): boolean {
-    const process = this.#processes.get(target);
-    process?.streams[which]?.resolve(socket);
-    return process !== undefined;
+    const handle = this.#processes.get(target);
+    handle?.process.attach(which, socket);
+    return handle !== undefined;
   }
 
-  /** Every process with all three streams is a `cat`, which tells on its third how many bytes there were. */
-  async #runCat(process: GuestProcess): Promise<void> {
-    const [input, output, errors] = (await Promise.all(process.streams.map(({ promise }) => promise))) as [
-      Socket,
-      Socket,
-      Socket,
-    ];
-    let bytes = 0;
-    input.on('data', (chunk: Buffer) => {
-      bytes += chunk.length;
-    });
-    input.pipe(output);
-    input.once('end', () => {
-      input.end();
-      errors.end(`${bytes} bytes`);
-      this.#endProcess(process, 0);
-    });
-  }
-
-  #openProcess(system: System, pid: number): Answer {
-    const process = [...this.#processes.values()].find((one) => one.system === system && one.pid === pid);
+  #openProcess(handle: SystemHandle, pid: number): Answer {
+    const process = [...handle.system.processes].find((one) => one.pid === pid && !one.hasExited);
     if (process === undefined) throw new Refused(HResult.ERROR_NOT_FOUND);
-    return { target: process.target };
+    const target = ++lastTarget;
+    this.#processes.set(target, { process, system: handle });
+    return { target };
   }
 
   #end(system: System, exitType: string): void {
     system.state = 'Stopped';
-    for (const process of this.#processes.values())
-      if (process.system === system && process.exitCode === undefined) this.#endProcess(process, 137);
+    this.#unheld.delete(system);
+    for (const process of system.processes) if (process.program !== 'vanish') process.end(137);
     const data = JSON.stringify({ Status: 0, ExitType: exitType });
     system.exit.resolve(data);
-    this.#tell(systemExited, system.target, data);
+    this.#tellAll(system, systemExited, data);
   }
 
-  #endProcess(process: GuestProcess, exitCode: number): void {
-    process.exitCode = exitCode;
-    const data = JSON.stringify({ ProcessId: process.pid, ExitCode: exitCode });
-    process.exit.resolve(data);
-    this.#tell(processExited, process.target, data);
+  #tellAll(system: System, type: number, data: string | null): void {
+    for (const target of system.handles) this.#tell(type, target, data);
+  }
+
+  /** A request with `"ResourcePath": "event: 3"` has the event told, with its settings as document. */
+  #tellAsked(system: System, { ResourcePath, Settings }: Record<string, unknown>): void {
+    const [, type] = /^event: (\d+)$/.exec(String(ResourcePath)) ?? [];
+    if (type !== undefined) this.#tellAll(system, Number(type), JSON.stringify(Settings) ?? null);
+  }
+
+  get #running(): Set<System> {
+    const held = [...this.#systems.values()].map(({ system }) => system);
+    return new Set([...held, ...this.#unheld].filter(({ state }) => state !== 'Stopped'));
   }
 
   #find(id: string): System | undefined {
-    return [...this.#systems.values()].find((system) => system.id === id && system.state !== 'Stopped');
+    return [...this.#running].find((system) => system.id === id);
   }
 
   #list(): string {
-    return JSON.stringify(
-      [...this.#systems.values()]
-        .filter(({ state }) => state !== 'Stopped')
-        .map(({ id, state }) => ({ Id: id, State: state })),
-    );
+    return JSON.stringify([...this.#running].map(({ id, state }) => ({ Id: id, State: state })));
   }
+}
+
+/** Base properties, and what the query asks for of schema 1 or 2. */
+function propertiesOf({ id, state, owner, processes }: System, query: string | null): string {
+  const types = parse(query)?.PropertyTypes;
+  const asked = Array.isArray(types) ? types : [];
+  const Statistics = {
+    Timestamp: '2024-01-02T03:04:05Z',
+    Uptime100ns: 17,
+    Processor: { TotalRuntime100ns: 5 },
+  };
+  const more: Record<string, unknown> = {
+    Statistics: { Statistics: owner === 'odd properties' ? 7 : Statistics },
+    ProcessList: { ProcessList: [...processes].map(({ pid }) => ({ ProcessId: pid, ImageName: 'memory' })) },
+    MappedVirtualDisk: {
+      MappedVirtualDiskControllers: { 0: { MappedVirtualDisks: { 0: { HostPath: 'C:\\a.vhdx' } } } },
+    },
+    GuestConnection: { GuestConnectionInfo: { ProtocolVersion: 4 } },
+  };
+  const base = { Id: id, State: state, Query: query };
+  return JSON.stringify(Object.assign(base, ...asked.map((type) => more[String(type)])));
+}
+
+/** Of a query or request that says what it is about; others are echoed. */
+function serviceAnswer(name: string, document: Record<string, unknown> | undefined): string | undefined {
+  const { PropertyTypes, PropertyType } = document ?? {};
+  if (name === 'HcsGetServiceProperties' && Array.isArray(PropertyTypes))
+    return JSON.stringify({ Properties: PropertyTypes.map((type) => ({ Asked: type })) });
+  if (name === 'HcsModifyServiceSettings' && PropertyType !== undefined)
+    return JSON.stringify({ Changed: PropertyType });
+  return undefined;
 }
 
 function done(document: string | null, processId?: number): Answer {

@@ -18,6 +18,7 @@ export type ControlMethod =
   | 'terminate'
   | 'pause'
   | 'resume'
+  | 'crash'
   | 'properties'
   | 'modify'
   | 'wait'

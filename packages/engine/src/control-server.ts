@@ -25,6 +25,7 @@ const handlers: Record<Exclude<ControlMethod, 'open' | 'connect'>, Handler> = {
   terminate: (system, _, signal) => system.terminate({ signal }),
   pause: (system, _, signal) => system.pause({ signal }),
   resume: (system, _, signal) => system.resume({ signal }),
+  crash: (system, _, signal) => system.crash({ signal }),
   properties: (system, query, signal) => system.getProperties(query as PropertyQuery, { signal }),
   modify: (system, request, signal) => system.modify(request as ModifySettingRequest, { signal }),
   wait: (system, _, signal) => system.wait({ signal }),

@@ -138,6 +138,46 @@ describe('a compute system', () => {
     assert.deepEqual(monitor.calls, ['start', 'terminate', 'dispose']);
   });
 
+  it('tells in the error of a call that takes too long what is pending on it', async () => {
+    process.env.HCSSHIM_TIMEOUT_SYSTEMPAUSE = '1';
+    await using system = await service.compute.create('x', document);
+    await system.start();
+    monitor.script.pause = untilAborted;
+    const pausing = system.pause();
+    const resuming = system.resume().catch(() => {});
+    assert.deepEqual(system.pendingOperations(), [
+      'pause compute system "x" (for 0 s)',
+      'resume compute system "x" (for 0 s)',
+    ]);
+    await assert.rejects(pausing, {
+      code: 'HCS_E_OPERATION_TIMEOUT',
+      message:
+        /no answer within 1 s; pending on it: pause compute system "x" \(for 1 s\), resume compute system "x" \(for 1 s\)/,
+    });
+    await resuming;
+    assert.deepEqual(system.pendingOperations(), []);
+  });
+
+  it('refuses in words what a Linux VM cannot do, also through a closed handle', async () => {
+    const system = await service.compute.create('x', document);
+    await system.start();
+    const refused = { code: 'ERROR_NOT_SUPPORTED', message: /^Cannot (create|open|save|crash) .*, .{10}/ };
+    const calls = [
+      () => system.createProcess({ CommandLine: 'sh' }),
+      () => system.openProcess(1),
+      () => system.save({ SaveType: 'ToFile' }),
+      () => system.crash(),
+    ];
+    for (const call of calls) await assert.rejects(call(), refused);
+    await system.terminate();
+    await system[Symbol.asyncDispose]();
+    for (const call of calls) await assert.rejects(call(), { code: 'ERROR_INVALID_HANDLE' });
+    await assert.rejects(service.compute.modifyServiceSettings({ PropertyType: 'CpuGroup' }), {
+      code: 'ERROR_NOT_SUPPORTED',
+      message: /"CpuGroup" is a setting of Windows/,
+    });
+  });
+
   it('whose start fails says why and is gone', async () => {
     const failure = new Error('no memory');
     monitor.script.start = async () => {

@@ -11,10 +11,12 @@ import {
   withUndo,
 } from '@hcsshim/hcs';
 import type { ComputeSystemDocument, ComputeSystemQuery, ComputeSystemSummary } from '@hcsshim/schema';
+import type { ModificationRequest, ServiceProperties, ServicePropertyQuery } from '@hcsshim/schema/hcs';
 import { validateDocument } from './document.ts';
 import type { MonitorKind } from './monitor.ts';
 import { OwnedSystem, summarize } from './owned-system.ts';
 import { connectThroughOwner, RemoteSystem } from './remote-system.ts';
+import { readServiceProperties } from './service-properties.ts';
 import { isAbandoned, StateDirectory, type SystemRecord } from './state-directory.ts';
 import { type SweepOptions, type SweptSystem, sweep } from './sweep.ts';
 import { SystemHandle } from './system-handle.ts';
@@ -148,6 +150,22 @@ class LinuxCompute implements ComputeService {
           passes(query.Owners, system.Owner) &&
           passes(query.Types, system.SystemType),
       );
+  }
+
+  async getServiceProperties(
+    query: ServicePropertyQuery,
+    { signal }: CallOptions = {},
+  ): Promise<ServiceProperties> {
+    signal?.throwIfAborted();
+    return readServiceProperties(query);
+  }
+
+  async modifyServiceSettings({ PropertyType }: ModificationRequest): Promise<never> {
+    throw new HcsError({
+      action: 'Cannot modify settings of the Host Compute Service',
+      problem: `"${PropertyType}" is a setting of Windows, Linux has none`,
+      code: 'ERROR_NOT_SUPPORTED',
+    });
   }
 
   async close(): Promise<void> {

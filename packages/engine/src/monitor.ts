@@ -29,6 +29,11 @@ export interface Monitor extends AsyncDisposable {
   shutdown(options: CallOptions): Promise<void>;
   /** Ends the system now; resolves when `exited` has. Possible in every state, also before `start`. */
   terminate(options: CallOptions): Promise<void>;
+  /**
+   * Makes the guest's kernel panic; resolves when it was told to.
+   * @default there is no kernel of its own to crash
+   */
+  crash?(options: CallOptions): Promise<void>;
   pause(options: CallOptions): Promise<void>;
   resume(options: CallOptions): Promise<void>;
   attachScsi(controller: number, lun: number, disk: ScsiAttachment, options: CallOptions): Promise<void>;

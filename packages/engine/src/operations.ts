@@ -15,6 +15,7 @@ export const operations = {
   pause: { from: ['Running'], to: 'Paused', timeout: 'SYSTEMPAUSE' },
   resume: { from: ['Paused'], to: 'Running', timeout: 'SYSTEMRESUME' },
   shutdown: { from: ['Running'] },
+  crash: { from: ['Running'] },
   modify: { from: ['Running'] },
   'connect to': { from: ['Running'] },
 } as const satisfies Record<string, Operation>;

@@ -4,6 +4,7 @@ import {
   type CallOptions,
   HcsError,
   operationTimeout,
+  PendingOperations,
   type SystemExit,
   untilAborted,
   withDeadline,
@@ -54,6 +55,7 @@ export class OwnedSystem {
   readonly #record: SystemRecord;
   readonly #turns = new Turns();
   readonly #recordWrites = new Turns();
+  readonly #pending = new PendingOperations();
   readonly #ended = Promise.withResolvers<SystemExit>();
   /** `<controller>/<lun>` of each disk. */
   readonly #disks: Set<string>;
@@ -152,6 +154,22 @@ export class OwnedSystem {
     await this.#operate('shutdown', options, { work: (signal) => this.#monitor.shutdown({ signal }) });
   }
 
+  async crash(options: CallOptions = {}): Promise<void> {
+    if (this.#monitor.crash === undefined) {
+      throw new HcsError({
+        action: `Cannot crash compute system "${this.id}"`,
+        problem: "it shares its host's kernel, terminate it instead",
+        code: 'ERROR_NOT_SUPPORTED',
+      });
+    }
+    await this.#operate('crash', options, { work: async (signal) => this.#monitor.crash?.({ signal }) });
+  }
+
+  /** What is under way or waits for its turn, in words. */
+  pendingOperations(): string[] {
+    return this.#pending.list(this.id);
+  }
+
   async modify(request: ModifySettingRequest, options: CallOptions = {}): Promise<void> {
     const action = `Cannot modify compute system "${this.id}"`;
     requireState(this.id, 'modify', this.#state);
@@ -203,7 +221,8 @@ export class OwnedSystem {
 
   async terminate({ signal }: CallOptions = {}): Promise<void> {
     const action = `Cannot terminate compute system "${this.id}"`;
-    await withDeadline({ signal, timeout: operationTimeout(), action }, async (deadline) => {
+    const pending = (): string[] => this.pendingOperations();
+    await withDeadline({ signal, timeout: operationTimeout(), action, pending }, async (deadline) => {
       if (!this.#exitStatus) await this.#monitor.terminate({ signal: deadline });
       await this.exit;
     });
@@ -242,7 +261,13 @@ export class OwnedSystem {
     const attempt = async (step: (() => Promise<void>) | undefined, what: string): Promise<void> => {
       await step?.().catch((error) => this.#complain(what, error));
     };
-    await withUndo({ signal, timeout: operationTimeout(timeoutName), action }, (deadline) =>
+    const options = {
+      signal,
+      timeout: operationTimeout(timeoutName),
+      action,
+      pending: () => this.pendingOperations(),
+    };
+    const run = (deadline: AbortSignal): Promise<void> =>
       this.#turns.run(async () => {
         deadline.throwIfAborted();
         requireState(this.id, name, this.#state);
@@ -258,7 +283,9 @@ export class OwnedSystem {
           this.#state = to;
           await this.#writeRecord();
         }
-      }),
+      });
+    await withUndo(options, run, (running) =>
+      this.#pending.track(this.id, `${name} compute system "${this.id}"`, running),
     );
   }
 

@@ -22,6 +22,7 @@ computeServiceContract('the QEMU engine', {
   skip: reasonToSkip(),
   // Under emulation, on a busy machine, a VM takes its time.
   patience: 600_000,
+  untestedChapters: { processes: "a Linux VM's processes are its guest agent's: the service starts none" },
   open: () =>
     openLinuxHarness(
       { name: 'qemu', options: {} },

@@ -2,18 +2,23 @@ import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import {
   type CallOptions,
+  type ComputeProcess,
   type ComputeSystem,
   closedHandleError,
   HcsError,
   operationTimeout,
+  PendingOperations,
   type SystemExit,
   untilAborted,
   withDeadline,
 } from '@hcsshim/hcs';
 import type { ModifySettingRequest, PropertyQuery, SystemProperties } from '@hcsshim/schema';
+import type { ContainerProperties, PropertyQuery as PropertyQueryV1 } from '@hcsshim/schema/hcs-v1';
 import { type ControlMethod, type ControlResponse, decodeError } from './control-protocol.ts';
 import { LineChannel } from './line-channel.ts';
+import { asksForStatistics, propertiesV1 } from './properties-v1.ts';
 import type { StateDirectory, SystemRecord } from './state-directory.ts';
+import { unsupported } from './unsupported.ts';
 
 /** The owner ends its work by the same limits; it needs a little longer to say so. */
 const answerGrace = 5_000;
@@ -25,6 +30,7 @@ export class RemoteSystem implements ComputeSystem {
   readonly #ownerPid: number;
   readonly #connection: ControlConnection;
   readonly #exit: Promise<SystemExit>;
+  readonly #pending = new PendingOperations();
   #closed = false;
 
   private constructor(record: SystemRecord, connection: ControlConnection) {
@@ -83,6 +89,34 @@ export class RemoteSystem implements ComputeSystem {
     await this.#call('resume', undefined, options, operationTimeout('SYSTEMRESUME'));
   }
 
+  async crash(_document?: unknown, options: CallOptions = {}): Promise<void> {
+    await this.#call('crash', undefined, options);
+  }
+
+  async save(): Promise<void> {
+    this.#requireOpen('save');
+    throw unsupported('save', this.id);
+  }
+
+  async createProcess(): Promise<ComputeProcess> {
+    this.#requireOpen('create a process in');
+    throw unsupported('create a process in', this.id);
+  }
+
+  async openProcess(): Promise<ComputeProcess> {
+    this.#requireOpen('open a process of');
+    throw unsupported('open a process of', this.id);
+  }
+
+  pendingOperations(): string[] {
+    return this.#pending.list(this.id);
+  }
+
+  async getPropertiesV1(query?: PropertyQueryV1, options: CallOptions = {}): Promise<ContainerProperties> {
+    const statistics = asksForStatistics(query) ? (['Statistics'] as const) : [];
+    return propertiesV1(await this.getProperties({ PropertyTypes: [...statistics] }, options));
+  }
+
   async getProperties(query?: PropertyQuery, options: CallOptions = {}): Promise<SystemProperties> {
     return (await this.#call('properties', query, options)) as SystemProperties;
   }
@@ -114,9 +148,12 @@ export class RemoteSystem implements ComputeSystem {
   ): Promise<unknown> {
     this.#requireOpen(method);
     const action = `Cannot ${method} compute system "${this.id}"`;
-    return withDeadline({ signal, timeout: timeout + answerGrace, action }, async (deadline) => {
+    const pending = (): string[] => this.pendingOperations();
+    return withDeadline({ signal, timeout: timeout + answerGrace, action, pending }, async (deadline) => {
+      const calling = this.#connection.call(method, params, { signal: deadline });
+      this.#pending.track(this.id, `${method} compute system "${this.id}"`, calling);
       try {
-        return await this.#connection.call(method, params, { signal: deadline });
+        return await calling;
       } catch (error) {
         if (!(error instanceof ConnectionClosed)) throw error;
         const { reason } = await this.#exit;

@@ -1,11 +1,14 @@
 import { HcsError } from '@hcsshim/schema';
+import { pendingInWords } from './pending-operations.ts';
 
 export interface DeadlineOptions {
   signal?: AbortSignal | undefined;
   /** In milliseconds. */
   timeout: number;
-  /** What is being done, for the error: `Start compute system "x"`. */
+  /** What is being done, for the error: `Cannot start compute system "x"`. */
   action: string;
+  /** What is under way on the same object, for the error. @default nothing */
+  pending?: (() => readonly string[]) | undefined;
 }
 
 /**
@@ -27,7 +30,7 @@ export async function withDeadline<T>(
     abort(
       new HcsError({
         action: options.action,
-        problem: `no answer within ${options.timeout / 1000} s`,
+        problem: `no answer within ${options.timeout / 1000} s${pendingInWords(options.pending?.() ?? [])}`,
         code: 'HCS_E_OPERATION_TIMEOUT',
       }),
     );

@@ -1,5 +1,5 @@
 /** Operations whose time limit can be set in the environment. */
-export type TimeoutName = 'SYSTEMCREATE' | 'SYSTEMSTART' | 'SYSTEMPAUSE' | 'SYSTEMRESUME';
+export type TimeoutName = 'SYSTEMCREATE' | 'SYSTEMSTART' | 'SYSTEMPAUSE' | 'SYSTEMRESUME' | 'SYSTEMSAVE';
 
 const defaultTimeout = 4 * 60_000;
 

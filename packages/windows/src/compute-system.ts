@@ -87,7 +87,7 @@ export interface StartedProcess {
   information: ProcessInformation;
 }
 
-/** Starts a process in a system. A failed start leaves no handle. */
+/** Starts a process in a system. A failed start leaves no handle, and one given up no process. */
 export async function createProcess(
   system: SystemHandle,
   processParameters: string,
@@ -111,9 +111,19 @@ export async function createProcess(
     );
     return { process: process as unknown as ProcessHandle, information };
   } catch (error) {
-    await process?.close();
+    if (process !== undefined) {
+      if (!(error instanceof DllCallError)) await discardProcess(process);
+      await process.close();
+    }
     throw error;
   }
+}
+
+/** As {@link discardComputeSystem}, for a process. */
+export async function discardProcess(process: ProcessHandle): Promise<void> {
+  const terminate = (operation: Handle<'HCS_OPERATION'>) =>
+    process.use((handle) => bind(computecore).HcsTerminateProcess({ process: handle, operation }));
+  await runOperation('terminate a process', terminate, { timeout: discardTimeout }).catch(() => {});
 }
 
 /** Opens a process of a system by its id inside it. */

@@ -14,6 +14,7 @@ export {
   createComputeSystem,
   createProcess,
   discardComputeSystem,
+  discardProcess,
   openComputeSystem,
   openProcess,
   type ProcessHandle,

@@ -268,7 +268,9 @@ EXPORT HRESULT WINAPI HcsOpenProcess(HCS_SYSTEM computeSystem, DWORD processId, 
 
 EXPORT void WINAPI HcsCloseProcess(HCS_PROCESS process) {
   COUNTED();
+  LONG64 target = target_of(process, PROCESS);
   close_object(process, PROCESS);
+  if (target != 0) request(__func__, target, INFINITE, NULL, FREE, NULL, 0);
 }
 
 #define PROCESS_CALL(name, operation_type)                                                                      \

@@ -12,18 +12,20 @@ typedef struct {
   char buffer[BUFFER_BYTES];
 } pump;
 
-static void send_all(SOCKET socket, const char *bytes, int count) {
+static BOOL send_all(SOCKET socket, const char *bytes, int count) {
   for (int done = 0, sent; done < count; done += sent) {
     sent = send(socket, bytes + done, count - done, 0);
-    if (sent <= 0) return;
+    if (sent <= 0) return FALSE;
   }
+  return TRUE;
 }
 
-/* From the caller to the service, until the caller closes its end. */
+/* From the caller to the service, until the caller closes its end or the process has gone. */
 static void pump_input(pump *input) {
   DWORD count;
-  while (ReadFile(input->pipe, input->buffer, BUFFER_BYTES, &count, NULL) && count > 0)
-    send_all(input->socket, input->buffer, (int)count);
+  while (ReadFile(input->pipe, input->buffer, BUFFER_BYTES, &count, NULL) && count > 0) {
+    if (!send_all(input->socket, input->buffer, (int)count)) return;
+  }
   shutdown(input->socket, SD_SEND);
   while (recv(input->socket, input->buffer, BUFFER_BYTES, 0) > 0) continue;
 }

@@ -14,7 +14,9 @@ export type BootstrapCommand =
       hostname: string;
     }
   /** Power off in good order. */
-  | { command: 'shutdown' };
+  | { command: 'shutdown' }
+  /** Panic. */
+  | { command: 'crash' };
 
 const lineLimit = 64 * 1024;
 

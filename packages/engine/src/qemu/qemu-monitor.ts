@@ -133,6 +133,11 @@ class QemuMonitor implements Monitor {
     await this.#current.bootstrap.send({ command: 'shutdown' }, { signal, timeout: bootstrapTimeout });
   }
 
+  /** Through the agent: an NMI ends in a log line unless the guest's kernel is told to panic at it. */
+  async crash({ signal }: CallOptions): Promise<void> {
+    await this.#current.bootstrap.send({ command: 'crash' }, { signal, timeout: bootstrapTimeout });
+  }
+
   async terminate(): Promise<void> {
     this.#abort.abort(
       new HcsError({

@@ -16,6 +16,11 @@ computeServiceContract('the sandbox engine', {
       : hasRuntime
         ? undefined
         : 'sandboxes need crun or runc',
+  untestedChapters: { processes: "a Linux VM's processes are its guest agent's: the service starts none" },
+  untested: {
+    'a crash ends the system unexpectedly, and is told in words':
+      "a sandbox shares its host's kernel, which must not crash",
+  },
   open: () =>
     openLinuxHarness(
       {

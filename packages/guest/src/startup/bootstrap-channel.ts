@@ -1,4 +1,4 @@
-import { constants, openSync, readdirSync, readFileSync } from 'node:fs';
+import { constants, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -29,8 +29,8 @@ export interface BootstrapEvents {
 
 /**
  * The virtio serial port by which a host wakes a VM that was saved before it had a vsock device. To the host:
- * `{"event":"ready"}` once the agent can be saved. From the host: `{"command":"wake",…}` and
- * `{"command":"shutdown"}`.
+ * `{"event":"ready"}` once the agent can be saved. From the host: `{"command":"wake",…}`,
+ * `{"command":"shutdown"}` and `{"command":"crash"}`.
  */
 export class BootstrapChannel {
   readonly #device: string;
@@ -105,9 +105,20 @@ export class BootstrapChannel {
       this.#events.onWake();
     } else if (command.command === 'shutdown') {
       this.#events.onShutdown();
+    } else if (command.command === 'crash') {
+      crashKernel(this.#log);
     } else {
       this.#log.write('warning', 'Unknown command on the bootstrap channel');
     }
+  }
+}
+
+/** The kernel panics, tells its pvpanic device, and does not return (kernel Documentation/admin-guide/sysrq.rst). */
+function crashKernel(log: AgentLog): void {
+  try {
+    writeFileSync('/proc/sysrq-trigger', 'c');
+  } catch (error) {
+    log.write('error', 'Cannot crash the kernel', { error: String(error) });
   }
 }
 

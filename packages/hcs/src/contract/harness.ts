@@ -1,5 +1,6 @@
 import type { HvSocket } from '@hcsshim/bridge';
 import type { ComputeSystemDocument } from '@hcsshim/schema';
+import type { ComputeProcessParameters } from '../compute-process.ts';
 import type { ComputeService } from '../compute-service.ts';
 
 /**
@@ -21,6 +22,8 @@ export interface ContractHarness extends AsyncDisposable {
   createElsewhere(id: string, document: ComputeSystemDocument): Promise<ForeignOwner>;
   /** Clears away what dead owners have left. Returns the systems' ids. */
   sweep(): Promise<string[]>;
+  /** For the chapter about processes: what to start in a system. */
+  readonly programs?: ContractPrograms;
   /** Names everything of this harness's systems that is still there, each in words. */
   leftovers(): Promise<string[]>;
 }
@@ -32,12 +35,32 @@ export interface ForeignOwner extends AsyncDisposable {
   kill(): Promise<void>;
 }
 
+export type ChapterName =
+  | 'life cycle'
+  | 'handles'
+  | 'disks and sockets'
+  | 'ownership'
+  | 'service'
+  | 'processes';
+
+/** Processes that do what the suite needs. */
+export interface ContractPrograms {
+  /** Writes what it reads to its output; at the end of its input "<count> bytes" to its errors, and exits with 0. */
+  readonly copy: ComputeProcessParameters;
+  /** Waits for a signal. No streams. */
+  readonly wait: ComputeProcessParameters;
+  /** Exits by itself, with this code. No streams. */
+  exit(exitCode: number): ComputeProcessParameters;
+}
+
 export interface ContractSubject {
   open(): Promise<ContractHarness>;
   /** Why the suite cannot run here. */
   skip?: string | undefined;
   /** Promises that cannot be tested here, by their names, each with the reason. @default none */
   untested?: Readonly<Record<string, string>>;
+  /** Whole chapters, likewise. @default none */
+  untestedChapters?: Readonly<Partial<Record<ChapterName, string>>>;
   /**
    * Longest that one test may take, in milliseconds.
    * @default 60000

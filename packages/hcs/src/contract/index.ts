@@ -2,20 +2,30 @@ import { describe, it } from 'node:test';
 import { devices } from './devices.ts';
 import { assertNothingLeft } from './expectations.ts';
 import { handles } from './handles.ts';
-import type { ContractHarness, ContractSubject } from './harness.ts';
+import type { ChapterName, ContractHarness, ContractSubject } from './harness.ts';
 import { lifeCycle } from './life-cycle.ts';
 import { ownership } from './ownership.ts';
+import { processes } from './processes.ts';
+import { service } from './service.ts';
 
-export type { ContractHarness, ContractSubject, ForeignOwner } from './harness.ts';
+export type {
+  ChapterName,
+  ContractHarness,
+  ContractPrograms,
+  ContractSubject,
+  ForeignOwner,
+} from './harness.ts';
 
 /** A promise of the Host Compute Service, kept or broken by an implementation. */
 export type ContractTest = (harness: ContractHarness) => Promise<void>;
 
-const chapters: Record<string, Record<string, ContractTest>> = {
+const chapters: Record<ChapterName, Record<string, ContractTest>> = {
   'life cycle': lifeCycle,
   handles,
   'disks and sockets': devices,
   ownership,
+  service,
+  processes,
 };
 
 const defaultPatience = 60_000;
@@ -32,7 +42,8 @@ export function computeServiceContract(name: string, subject: ContractSubject): 
   }
   describe(`${name} keeps the compute service's contract`, { skip: subject.skip ?? false }, () => {
     for (const [chapter, tests] of Object.entries(chapters)) {
-      describe(chapter, () => {
+      const skip = subject.untestedChapters?.[chapter as ChapterName] ?? false;
+      describe(chapter, { skip }, () => {
         for (const [promise, test] of Object.entries(tests)) {
           const options = {
             timeout: subject.patience ?? defaultPatience,

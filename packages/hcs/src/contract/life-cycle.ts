@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HResultName } from '@hcsshim/schema';
 import { findFault } from '@hcsshim/schema/hcs';
+import { findFault as findV1Fault } from '@hcsshim/schema/hcs-v1';
 import type { ComputeSystem } from '../compute-service.ts';
+import { stopComputeSystem } from '../stop-compute-system.ts';
 import {
   assertFails,
   assertNothingLeft,
@@ -299,6 +301,58 @@ export const lifeCycle: Record<string, ContractTest> = {
     assert.ok(Statistics.Uptime100ns > 0);
     assert.ok(Statistics.Processor.TotalRuntime100ns > 0);
     assert.ok(Statistics.Memory.MemoryUsageCommitBytes > 0);
+  },
+
+  async 'schema 1 and schema 2 tell the same of a system'(harness) {
+    const { system } = await boot(harness, harness.id('schemas'));
+    await using _ = system;
+    const { Id, State, Owner } = await system.getProperties();
+    const old = await system.getPropertiesV1({ PropertyTypes: ['Statistics'] });
+    assert.equal(findV1Fault('ContainerProperties', old), undefined);
+    assert.deepEqual({ Id: old.Id, State: old.State, Owner: old.Owner }, { Id, State, Owner });
+    assert.ok((old.Statistics?.Uptime100ns ?? 0) > 0);
+    assert.equal((await system.getPropertiesV1()).Statistics, undefined);
+    await system.terminate();
+    const { Stopped, ExitType } = await system.getPropertiesV1();
+    assert.deepEqual({ Stopped, ExitType }, { Stopped: true, ExitType: 'ForcedExit' });
+  },
+
+  async 'a guest that shuts down is stopped by that, and no second rung is needed'(harness) {
+    const { system, bridge } = await boot(harness, harness.id('ladder'));
+    await using _ = system;
+    sendNegotiate(bridge);
+    await receiveNegotiated(bridge);
+    const stopped = await stopComputeSystem(system);
+    assert.equal(stopped.rung, 'shutdown');
+    assert.equal(stopped.exit.type, 'GracefulExit');
+    assert.equal((await stopComputeSystem(system)).rung, 'none');
+    assert.deepEqual(system.pendingOperations(), []);
+  },
+
+  async 'a system that cannot be asked to shut down is stopped by its termination'(harness) {
+    await using system = await harness.compute.create(harness.id('ladder'), harness.document());
+    const { rung, exit } = await stopComputeSystem(system);
+    assert.equal(rung, 'terminate');
+    assert.equal(exit.type, 'ForcedExit');
+  },
+
+  async 'a crash ends the system unexpectedly, and is told in words'(harness) {
+    const { system, bridge } = await boot(harness, harness.id('crash'));
+    await using _ = system;
+    sendNegotiate(bridge);
+    await receiveNegotiated(bridge);
+    const waiting = system.wait();
+    await system.crash();
+    const exit = await waiting;
+    assert.equal(exit.type, 'UnexpectedExit');
+    assert.match(exit.reason, /panicked|crashed/);
+  },
+
+  async 'the processes of a VM are those of its guest agent, and the service refuses to touch them'(harness) {
+    const { system } = await boot(harness, harness.id('agent'));
+    await using _ = system;
+    await assertFails(system.createProcess({ CommandLine: 'sh' }), 'ERROR_NOT_SUPPORTED');
+    await assertFails(system.openProcess(1), 'ERROR_NOT_SUPPORTED');
   },
 
   async 'a listener that the system no longer serves rejects'(harness) {

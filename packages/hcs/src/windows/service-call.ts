@@ -1,5 +1,6 @@
 import { HcsError } from '@hcsshim/schema';
-import type { ComputeCall } from '@hcsshim/windows';
+import { type ComputeApi, computeApi } from '@hcsshim/windows';
+import type { PendingOperations } from '../pending-operations.ts';
 import { withUndo } from '../with-undo.ts';
 import { serviceError } from './service-error.ts';
 
@@ -9,42 +10,53 @@ export interface ServiceCallOptions {
   signal?: AbortSignal | undefined;
   /** In milliseconds. */
   timeout: number;
+  /** @default `computecore.dll`, or where that is missing `vmcompute.dll` */
+  api: ComputeApi | undefined;
+  /** Where the call is listed while it is under way. */
+  pending: PendingOperations;
+  /** Id of the system that it is about, empty for the service itself. */
+  subject: string;
+}
+
+/** A call that is under way. */
+export interface RunningCall {
+  action: string;
+  timeout: number;
+  api: ComputeApi;
+  /** Aborts with the caller's signal, or in time. */
+  deadline: AbortSignal;
 }
 
 /** A call of the Host Compute Service, of one step or more, with one deadline. Rejects with an HcsError. */
 export async function serviceCall<T>(
-  { action, signal, timeout }: ServiceCallOptions,
-  work: (deadline: AbortSignal) => Promise<T>,
+  { action, signal, timeout, api, pending, subject }: ServiceCallOptions,
+  work: (call: RunningCall) => Promise<T>,
 ): Promise<T> {
-  return withUndo({ action: `Cannot ${action}`, signal, timeout }, async (deadline) => {
-    try {
-      return await work(deadline);
-    } catch (error) {
-      throw deadline.aborted ? deadline.reason : serviceError(`Cannot ${action}`, error);
-    }
-  });
+  const options = { action: `Cannot ${action}`, signal, timeout, pending: () => pending.list(subject) };
+  return withUndo(
+    options,
+    async (deadline) => {
+      try {
+        return await work({ action, timeout, deadline, api: api ?? computeApi() });
+      } catch (error) {
+        throw deadline.aborted ? deadline.reason : serviceError(`Cannot ${action}`, error);
+      }
+    },
+    (running) => pending.track(subject, action, running),
+  );
 }
 
-/** Makes one call within a {@link serviceCall}. Gives the document of its result, undefined where it has none. */
-export async function runServiceOperation(
-  { action, timeout }: ServiceCallOptions,
-  deadline: AbortSignal,
-  run: (call: ComputeCall) => Promise<string | null>,
-): Promise<unknown> {
-  const text = await run({ action, signal: deadline, timeout });
-  deadline.throwIfAborted();
-  return text === null || text === '' ? undefined : parse(action, text);
-}
-
-function parse(action: string, text: string): unknown {
+/** A document of the service's. Throws ERROR_INVALID_DATA for one that is no JSON. */
+export function parseAnswer(action: string, text: string | null): unknown {
+  if (text === null || text === '') return undefined;
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new HcsError({
-      action: `Cannot ${action}`,
-      problem: 'the answer of the Host Compute Service is no JSON',
-      code: 'ERROR_INVALID_DATA',
-      cause,
-    });
+    throw invalidAnswer(action, 'the answer of the Host Compute Service is no JSON', cause);
   }
+}
+
+/** The service has answered with what cannot be used. */
+export function invalidAnswer(action: string, problem: string, cause?: unknown): HcsError {
+  return new HcsError({ action: `Cannot ${action}`, problem, code: 'ERROR_INVALID_DATA', cause });
 }

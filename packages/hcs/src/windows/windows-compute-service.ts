@@ -1,11 +1,19 @@
 import type { ComputeSystemDocument, ComputeSystemQuery, ComputeSystemSummary } from '@hcsshim/schema';
 import { HcsError } from '@hcsshim/schema';
-import { checkDocument } from '@hcsshim/schema/hcs';
-import { type ComputeApi, computeApi, windowsBuild } from '@hcsshim/windows';
-import type { CallOptions, ComputeService, ComputeSystem } from '../compute-service.ts';
-import { operationTimeout } from '../operation-timeout.ts';
+import {
+  checkDocument,
+  findFault,
+  type ModificationRequest,
+  type ServiceProperties,
+  type ServicePropertyQuery,
+} from '@hcsshim/schema/hcs';
+import { type ComputeApi, windowsBuild } from '@hcsshim/windows';
+import type { CallOptions, ComputeService, ComputeSystem, OpenSystemOptions } from '../compute-service.ts';
+import { operationTimeout, type TimeoutName } from '../operation-timeout.ts';
+import { PendingOperations } from '../pending-operations.ts';
 import { phase } from '../phase.ts';
-import { runServiceOperation, serviceCall } from './service-call.ts';
+import { computeCall, enumerateSystems, getServiceProperties, modifyServiceSettings } from './api-calls.ts';
+import { invalidAnswer, type ServiceCallOptions, serviceCall } from './service-call.ts';
 import { WindowsComputeSystem } from './windows-compute-system.ts';
 
 export interface WindowsComputeServiceOptions {
@@ -22,54 +30,41 @@ export function createWindowsComputeService(options: WindowsComputeServiceOption
 }
 
 class WindowsComputeService implements ComputeService {
-  #chosen: ComputeApi | undefined;
+  readonly #api: ComputeApi | undefined;
+  readonly #pending = new PendingOperations();
 
   constructor(api: ComputeApi | undefined) {
-    this.#chosen = api;
-  }
-
-  get #api(): ComputeApi {
-    this.#chosen ??= computeApi();
-    return this.#chosen;
+    this.#api = api;
   }
 
   async create(
     id: string,
     document: ComputeSystemDocument,
-    { signal }: CallOptions = {},
+    { signal, onEvent }: OpenSystemOptions = {},
   ): Promise<ComputeSystem> {
-    const action = `create compute system "${id}"`;
-    const timeout = operationTimeout('SYSTEMCREATE');
-    return serviceCall({ action, signal, timeout }, (deadline) =>
+    const options = this.#call(`create compute system "${id}"`, signal, id, 'SYSTEMCREATE');
+    return serviceCall(options, (call) =>
       phase('windows: create', id, async () => {
         const build = windowsBuild();
         checkDocument('ComputeSystem', document, build === undefined ? {} : { build });
-        const handle = await this.#api.createSystem(id, JSON.stringify(document), {
-          action,
-          signal: deadline,
-          timeout,
-        });
-        return WindowsComputeSystem.adopt(this.#api, id, handle, { action, timeout }, deadline, {
-          isNew: true,
-        });
+        const handle = await call.api.createSystem(id, JSON.stringify(document), computeCall(call));
+        return WindowsComputeSystem.adopt(id, handle, call, { pending: this.#pending, onEvent, isNew: true });
       }),
     );
   }
 
-  async open(id: string, { signal }: CallOptions = {}): Promise<ComputeSystem> {
-    const action = `open compute system "${id}"`;
-    const timeout = operationTimeout();
-    return serviceCall({ action, signal, timeout }, async (deadline) => {
+  async open(id: string, { signal, onEvent }: OpenSystemOptions = {}): Promise<ComputeSystem> {
+    return serviceCall(this.#call(`open compute system "${id}"`, signal, id), async (call) => {
       // No call takes such a string, and so no system can have it for an id.
       if (id.includes('\0')) {
         throw new HcsError({
-          action: `Cannot ${action}`,
+          action: `Cannot ${call.action}`,
           problem: 'no system has this id',
           code: 'HCS_E_SYSTEM_NOT_FOUND',
         });
       }
-      const handle = await this.#api.openSystem(id, { action, signal: deadline, timeout });
-      return WindowsComputeSystem.adopt(this.#api, id, handle, { action, timeout }, deadline);
+      const handle = await call.api.openSystem(id, computeCall(call));
+      return WindowsComputeSystem.adopt(id, handle, call, { pending: this.#pending, onEvent });
     });
   }
 
@@ -77,18 +72,48 @@ class WindowsComputeService implements ComputeService {
     query: ComputeSystemQuery = {},
     { signal }: CallOptions = {},
   ): Promise<ComputeSystemSummary[]> {
-    const call = { action: 'enumerate compute systems', signal, timeout: operationTimeout() };
-    return serviceCall(call, async (deadline) => {
-      const text = JSON.stringify(checkDocument('SystemQuery', query));
-      const list = await runServiceOperation(call, deadline, (running) =>
-        this.#api.enumerateSystems(text, running),
-      );
+    return serviceCall(this.#call('enumerate compute systems', signal), async (call) => {
+      const list = await enumerateSystems(call, JSON.stringify(checkDocument('SystemQuery', query)));
       if (Array.isArray(list)) return list as ComputeSystemSummary[];
-      throw new HcsError({
-        action: `Cannot ${call.action}`,
-        problem: 'the answer of the Host Compute Service is no list',
-        code: 'ERROR_INVALID_DATA',
-      });
+      throw invalidAnswer(call.action, 'the answer of the Host Compute Service is no list');
     });
+  }
+
+  async getServiceProperties(
+    query: ServicePropertyQuery,
+    { signal }: CallOptions = {},
+  ): Promise<ServiceProperties> {
+    const action = 'read properties of the Host Compute Service';
+    return serviceCall(this.#call(action, signal), async (call) => {
+      const text = JSON.stringify(checkDocument('ServicePropertyQuery', query));
+      const answer = await getServiceProperties(call, text);
+      const fault = findFault('ServiceProperties', answer, { allowUnknownFields: true });
+      if (fault === undefined) return answer as ServiceProperties;
+      throw invalidAnswer(action, `its answer is no list of properties: "${fault.path}" ${fault.problem}`);
+    });
+  }
+
+  async modifyServiceSettings(request: ModificationRequest, { signal }: CallOptions = {}): Promise<unknown> {
+    const action = 'modify settings of the Host Compute Service';
+    return serviceCall(this.#call(action, signal), async (call) => {
+      const text = JSON.stringify(checkDocument('ModificationRequest', request));
+      return modifyServiceSettings(call, text);
+    });
+  }
+
+  #call(
+    action: string,
+    signal: AbortSignal | undefined,
+    subject = '',
+    timeout?: TimeoutName,
+  ): ServiceCallOptions {
+    return {
+      action,
+      signal,
+      timeout: operationTimeout(timeout),
+      api: this.#api,
+      pending: this.#pending,
+      subject,
+    };
   }
 }

@@ -1,35 +1,64 @@
 import {
+  type ExitType,
   HcsError,
-  hresultName,
   type ModifySettingRequest,
   type PropertyQuery,
   type SystemProperties,
 } from '@hcsshim/schema';
-import { checkDocument } from '@hcsshim/schema/hcs';
+import {
+  type CrashOptions,
+  checkDocument,
+  type SaveOptions,
+  type SystemExitStatus,
+} from '@hcsshim/schema/hcs';
+import {
+  type ContainerProperties,
+  checkDocument as checkV1,
+  findFault as findV1Fault,
+  type PropertyQuery as PropertyQueryV1,
+} from '@hcsshim/schema/hcs-v1';
 import {
   type ComputeApi,
   type ComputeEvent,
   ComputeEventType,
-  DllCallError,
+  type ProcessHandle,
   type SystemHandle,
+  windowsBuild,
 } from '@hcsshim/windows';
 import { closedHandleError } from '../closed-handle-error.ts';
-import type { CallOptions, ComputeSystem, SystemExit } from '../compute-service.ts';
+import type { ComputeProcess, ComputeProcessParameters, OpenProcessOptions } from '../compute-process.ts';
+import type { CallOptions, ComputeSystem, OpenSystemOptions, SystemExit } from '../compute-service.ts';
 import { operationTimeout, type TimeoutName } from '../operation-timeout.ts';
+import type { PendingOperations } from '../pending-operations.ts';
 import { untilAborted } from '../until-aborted.ts';
+import {
+  callSystem,
+  computeCall,
+  getProcessInformation,
+  getSystemProperties,
+  modifySystem,
+  type SystemCallName,
+} from './api-calls.ts';
+import { hasCode, systemHasEnded } from './error-code.ts';
 import { exitOf, readExitDocument } from './exit-document.ts';
-import { runServiceOperation, type ServiceCallOptions, serviceCall } from './service-call.ts';
+import { destroyStreams, noStreams, openStreams } from './process-streams.ts';
+import { invalidAnswer, type RunningCall, type ServiceCallOptions, serviceCall } from './service-call.ts';
+import { systemEvent } from './system-events.ts';
+import { WindowsProcess } from './windows-process.ts';
 
-/** The calls that take a system and nothing more, and under which name the time limit of each can be set. */
-const operations = {
+/** Under which name the time limit of a call can be set. */
+const timeouts: Partial<Record<SystemCallName, TimeoutName>> = {
   start: 'SYSTEMSTART',
-  shutdown: undefined,
-  terminate: undefined,
   pause: 'SYSTEMPAUSE',
   resume: 'SYSTEMRESUME',
-} as const satisfies Record<string, TimeoutName | undefined>;
+  save: 'SYSTEMSAVE',
+};
 
-type OperationName = keyof typeof operations;
+export interface AdoptOptions extends Pick<OpenSystemOptions, 'onEvent'> {
+  pending: PendingOperations;
+  /** @default false */
+  isNew?: boolean;
+}
 
 /** A handle to a compute system of Windows. As long as it is open it keeps the process alive. */
 export class WindowsComputeSystem implements ComputeSystem {
@@ -37,29 +66,40 @@ export class WindowsComputeSystem implements ComputeSystem {
   readonly runtimeId: string;
   readonly #api: ComputeApi;
   readonly #handle: SystemHandle;
+  readonly #pending: PendingOperations;
   /** As they were when the handle was opened. */
   readonly #baseProperties: SystemProperties;
   readonly #events: Disposable;
   /** Rejects when the end will not be heard of any more. */
   readonly #exit: PromiseWithResolvers<SystemExit>;
+  /** Those whose end is not known yet. */
+  readonly #processes = new Set<WindowsProcess>();
   #closed: Promise<void> | undefined;
 
   private constructor(
-    api: ComputeApi,
     id: string,
+    api: ComputeApi,
     handle: SystemHandle,
+    pending: PendingOperations,
     events: Disposable,
     exit: PromiseWithResolvers<SystemExit>,
     properties: SystemProperties,
   ) {
-    this.#api = api;
     this.id = id;
     // A container that shares the host's kernel has no VM.
     this.runtimeId = properties.RuntimeId ?? '';
     this.#baseProperties = properties;
+    this.#api = api;
     this.#handle = handle;
+    this.#pending = pending;
     this.#events = events;
     this.#exit = exit;
+    exit.promise.then(
+      ({ reason }) => {
+        for (const process of this.#processes) process.systemHasEnded(reason);
+      },
+      () => {},
+    );
   }
 
   /**
@@ -67,85 +107,144 @@ export class WindowsComputeSystem implements ComputeSystem {
    * the two is not missed. A failure closes the handle, and ends the system when it is new.
    */
   static async adopt(
-    api: ComputeApi,
     id: string,
     handle: SystemHandle,
-    call: ServiceCallOptions,
-    deadline: AbortSignal,
-    { isNew = false }: { isNew?: boolean } = {},
+    call: RunningCall,
+    { pending, onEvent, isNew = false }: AdoptOptions,
   ): Promise<WindowsComputeSystem> {
     await using undo = new AsyncDisposableStack();
     undo.use(handle);
-    if (isNew) undo.defer(() => api.discardSystem(handle));
+    if (isNew) undo.defer(() => call.api.discardSystem(handle));
     const exit = Promise.withResolvers<SystemExit>();
     // Nobody has to wait for the end.
     exit.promise.catch(() => {});
-    const events = undo.use(await api.watchSystem(handle, (event) => settle(exit, id, event)));
-    const properties = await readProperties(api, call, deadline, handle);
-    if (properties.State === 'Stopped') exit.resolve(exitOf(properties));
-    const system = new WindowsComputeSystem(api, id, handle, events, exit, properties);
+    const route = await call.api.watchSystem(handle, (event) => {
+      settle(exit, id, event);
+      const told = systemEvent(event);
+      if (told !== undefined) onEvent?.(told);
+    });
+    const events = undo.use(route);
+    const properties = await readProperties(call, handle);
+    if (properties.State === 'Stopped') exit.resolve(exitOf(properties as SystemExitStatus));
+    const system = new WindowsComputeSystem(id, call.api, handle, pending, events, exit, properties);
     undo.move();
     return system;
   }
 
-  async start(options: CallOptions = {}): Promise<void> {
-    await this.#operate('start', options, async (begun, deadline) => {
+  async start({ signal }: CallOptions = {}): Promise<void> {
+    await serviceCall(this.#callNamed('start', signal), async (call) => {
       try {
-        await begun;
+        await callSystem(call, this.#handle, 'start');
       } catch (error) {
         // What a cancelled start leaves behind is not said anywhere, so none is left.
-        if (deadline.aborted) await this.#api.discardSystem(this.#handle);
+        if (call.deadline.aborted) await call.api.discardSystem(this.#handle);
         throw error;
       }
     });
   }
 
-  async shutdown(options: CallOptions = {}): Promise<void> {
-    await this.#operate('shutdown', options);
+  async shutdown({ signal }: CallOptions = {}): Promise<void> {
+    await this.#operate('shutdown', signal);
   }
 
-  async terminate(options: CallOptions = {}): Promise<void> {
-    await this.#operate('terminate', options, async (begun, deadline) => {
+  async terminate({ signal }: CallOptions = {}): Promise<void> {
+    await serviceCall(this.#callNamed('terminate', signal), async (call) => {
       try {
-        await begun;
+        await callSystem(call, this.#handle, 'terminate');
       } catch (error) {
-        if (hasEnded(error)) return;
+        if (hasCode(error, systemHasEnded)) return;
         throw error;
       }
-      await untilAborted(this.#exit.promise, deadline);
+      await untilAborted(this.#exit.promise, call.deadline);
     });
   }
 
-  async pause(options: CallOptions = {}): Promise<void> {
-    await this.#operate('pause', options);
+  async pause({ signal }: CallOptions = {}): Promise<void> {
+    await this.#operate('pause', signal);
   }
 
-  async resume(options: CallOptions = {}): Promise<void> {
-    await this.#operate('resume', options);
+  async resume({ signal }: CallOptions = {}): Promise<void> {
+    await this.#operate('resume', signal);
+  }
+
+  async save(document: SaveOptions, { signal }: CallOptions = {}): Promise<void> {
+    await this.#operate('save', signal, () => JSON.stringify(checkDocument('SaveOptions', document)));
+  }
+
+  async crash(document: CrashOptions = {}, { signal }: CallOptions = {}): Promise<void> {
+    await this.#operate('crash', signal, () => JSON.stringify(checkDocument('CrashOptions', document)));
   }
 
   async getProperties(query?: PropertyQuery, { signal }: CallOptions = {}): Promise<SystemProperties> {
-    const call = this.#call('read properties of', signal);
-    return serviceCall(call, async (deadline) => {
-      try {
-        return await readProperties(this.#api, call, deadline, this.#handle, query);
-      } catch (error) {
-        if (!hasEnded(error)) throw error;
-        // The service may refuse to tell of what has ended. What is left to say of it is known here.
-        const { type } = await untilAborted(this.#exit.promise, deadline);
-        return { ...this.#baseProperties, State: 'Stopped', Stopped: true, ExitType: type };
-      }
+    return serviceCall(this.#call('read properties of', signal), async (call) => {
+      const text = query === undefined ? null : JSON.stringify(checkDocument('SystemPropertyQuery', query));
+      return this.#orAfterTheEnd(call, readProperties(call, this.#handle, text), (ended) => ended);
+    });
+  }
+
+  async getPropertiesV1(query?: PropertyQueryV1, { signal }: CallOptions = {}): Promise<ContainerProperties> {
+    return serviceCall(this.#call('read properties of', signal), async (call) => {
+      const text = query === undefined ? null : JSON.stringify(checkV1('PropertyQuery', query));
+      const reading = readProperties(call, this.#handle, text).then((properties) => {
+        const fault = findV1Fault('ContainerProperties', properties, { allowUnknownFields: true });
+        if (fault === undefined) return properties as ContainerProperties;
+        throw invalidAnswer(
+          call.action,
+          `"${fault.path}" in the answer of the Host Compute Service ${fault.problem}`,
+        );
+      });
+      return this.#orAfterTheEnd(call, reading, ({ Id, SystemType, Owner, RuntimeId, State, ExitType }) => ({
+        ...{ Id, SystemType, Owner, RuntimeId, State, Stopped: true },
+        ...(ExitType === undefined ? {} : { ExitType }),
+      }));
     });
   }
 
   async modify(request: ModifySettingRequest, { signal }: CallOptions = {}): Promise<void> {
-    const call = this.#call('modify', signal);
-    await serviceCall(call, async (deadline) => {
+    await serviceCall(this.#call('modify', signal), async (call) => {
       const configuration = JSON.stringify(checkDocument('ModifySettingRequest', request));
-      await runServiceOperation(call, deadline, (running) =>
-        this.#api.modifySystem(this.#handle, configuration, running),
-      );
+      await modifySystem(call, this.#handle, configuration);
     });
+  }
+
+  async createProcess(
+    parameters: ComputeProcessParameters,
+    { signal }: CallOptions = {},
+  ): Promise<ComputeProcess> {
+    return serviceCall(this.#call('create a process in', signal), async (call) => {
+      const text = processDocument(parameters);
+      const { process, information } = await call.api.createProcess(this.#handle, text, computeCall(call));
+      await using undo = new AsyncDisposableStack();
+      undo.use(process);
+      undo.defer(() => discardProcess(call, process));
+      const streams = undo.adopt(openStreams(information), destroyStreams);
+      const adopted = await this.#adoptProcess(call, {
+        pid: information.processId,
+        handle: process,
+        streams,
+      });
+      undo.move();
+      return adopted;
+    });
+  }
+
+  async openProcess(
+    pid: number,
+    { signal, stdio = false }: OpenProcessOptions = {},
+  ): Promise<ComputeProcess> {
+    return serviceCall(this.#call(`open process ${pid} of`, signal), async (call) => {
+      await using undo = new AsyncDisposableStack();
+      const handle = undo.use(await call.api.openProcess(this.#handle, pid, computeCall(call)));
+      const opened = stdio ? openStreams(await getProcessInformation(call, handle)) : noStreams;
+      const streams = undo.adopt(opened, destroyStreams);
+      const adopted = await this.#adoptProcess(call, { pid, handle, streams });
+      undo.move();
+      return adopted;
+    });
+  }
+
+  pendingOperations(): string[] {
+    return this.#pending.list(this.id);
   }
 
   async wait({ signal }: CallOptions = {}): Promise<SystemExit> {
@@ -161,58 +260,105 @@ export class WindowsComputeSystem implements ComputeSystem {
 
   async #close(): Promise<void> {
     this.#exit.reject(closedHandleError('wait for', this.id));
-    const call = { action: `close compute system "${this.id}"`, timeout: operationTimeout() };
     try {
-      await serviceCall(call, () => this.#handle.close());
+      await serviceCall(this.#callOptions('close', undefined), () => this.#handle.close());
     } finally {
       this.#events[Symbol.dispose]();
     }
   }
 
-  /** @param complete What there is to do around the operation, which has begun. */
+  /** @param options Makes the document of the call. */
   async #operate(
-    name: OperationName,
-    { signal }: CallOptions,
-    complete = async (begun: Promise<unknown>, _deadline: AbortSignal): Promise<void> => {
-      await begun;
-    },
+    name: SystemCallName,
+    signal: AbortSignal | undefined,
+    options = (): string | null => null,
   ): Promise<void> {
-    const call = this.#call(name, signal, operations[name]);
-    await serviceCall(call, (deadline) =>
-      complete(
-        runServiceOperation(call, deadline, (running) =>
-          this.#api.operateSystem(this.#handle, name, null, running),
-        ),
-        deadline,
-      ),
+    await serviceCall(this.#callNamed(name, signal), async (call) => {
+      await callSystem(call, this.#handle, name, options());
+    });
+  }
+
+  /**
+   * The service may refuse to tell of a system that has ended. What is left to say of it is known here.
+   *
+   * @param shape Makes an answer of the properties that are known.
+   */
+  async #orAfterTheEnd<T>(
+    call: RunningCall,
+    reading: Promise<T>,
+    shape: (ended: SystemProperties & { ExitType: ExitType }) => T,
+  ): Promise<T> {
+    try {
+      return await reading;
+    } catch (error) {
+      if (!hasCode(error, systemHasEnded)) throw error;
+      const { type } = await untilAborted(this.#exit.promise, call.deadline);
+      return shape({ ...this.#baseProperties, State: 'Stopped', Stopped: true, ExitType: type });
+    }
+  }
+
+  async #adoptProcess(
+    call: RunningCall,
+    opened: Parameters<typeof WindowsProcess.adopt>[1],
+  ): Promise<WindowsProcess> {
+    const adopted = await WindowsProcess.adopt(
+      {
+        id: this.id,
+        api: this.#api,
+        pending: this.#pending,
+        terminate: (signal) => this.terminate({ signal }),
+        forget: (process) => this.#processes.delete(process),
+      },
+      opened,
+      call,
     );
+    this.#processes.add(adopted);
+    return adopted;
+  }
+
+  #callNamed(name: SystemCallName, signal: AbortSignal | undefined): ServiceCallOptions {
+    return this.#call(name, signal, timeouts[name]);
   }
 
   #call(verb: string, signal: AbortSignal | undefined, timeout?: TimeoutName): ServiceCallOptions {
     if (this.#closed) throw closedHandleError(verb, this.id);
-    return { action: `${verb} compute system "${this.id}"`, signal, timeout: operationTimeout(timeout) };
+    return this.#callOptions(verb, signal, timeout);
+  }
+
+  #callOptions(verb: string, signal: AbortSignal | undefined, timeout?: TimeoutName): ServiceCallOptions {
+    return {
+      action: `${verb} compute system "${this.id}"`,
+      signal,
+      timeout: operationTimeout(timeout),
+      api: this.#api,
+      pending: this.#pending,
+      subject: this.id,
+    };
   }
 }
 
 /** The base properties, and those that the query asks for. */
 async function readProperties(
-  api: ComputeApi,
-  call: ServiceCallOptions,
-  deadline: AbortSignal,
+  call: RunningCall,
   handle: SystemHandle,
-  query?: PropertyQuery,
+  query: string | null = null,
 ): Promise<SystemProperties> {
-  const propertyQuery =
-    query === undefined ? null : JSON.stringify(checkDocument('SystemPropertyQuery', query));
-  const properties = await runServiceOperation(call, deadline, (running) =>
-    api.systemProperties(handle, propertyQuery, running),
-  );
+  const properties = await getSystemProperties(call, handle, query);
   if (typeof properties === 'object' && properties !== null) return properties as SystemProperties;
-  throw new HcsError({
-    action: `Cannot ${call.action}`,
-    problem: 'the Host Compute Service has not told its properties',
-    code: 'ERROR_INVALID_DATA',
-  });
+  throw invalidAnswer(call.action, 'the Host Compute Service has not told its properties');
+}
+
+/** What schema 2 does not know of a process is the guest agent's, and goes to it as it is. */
+function processDocument(parameters: ComputeProcessParameters): string {
+  const {
+    CreateInUtilityVm: _,
+    OCIProcess: _process,
+    OCISpecification: _specification,
+    ...known
+  } = parameters;
+  const build = windowsBuild();
+  checkDocument('ProcessParameters', known, build === undefined ? {} : { build });
+  return JSON.stringify(parameters);
 }
 
 function settle(
@@ -232,8 +378,10 @@ function settle(
   }
 }
 
-/** The refusals of a system that has ended. */
-function hasEnded(error: unknown): boolean {
-  const code = error instanceof DllCallError ? hresultName(error.hresult) : undefined;
-  return code === 'HCS_E_SYSTEM_ALREADY_STOPPED' || code === 'HCS_E_SYSTEM_NOT_FOUND';
+/** In milliseconds. */
+const discardTimeout = 5_000;
+
+/** Ends a process that nobody wants any more. Never rejects: there is somebody who is to be told of something else. */
+async function discardProcess({ api, action }: RunningCall, process: ProcessHandle): Promise<void> {
+  await api.terminateProcess(process, { action, timeout: discardTimeout }).catch(() => {});
 }
