@@ -23,5 +23,5 @@ test('an event of a system has its name and its document, also when nobody knows
 
 test('the end of a system and of the service are told to those who wait instead', () => {
   for (const type of [1, 0x02000000])
-    assert.equal(systemEvent({ type, data: '{}', operation: null }), undefined);
+    assert.equal(systemEvent({ type, data: '{}' }), undefined);
 });
