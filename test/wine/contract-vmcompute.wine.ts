@@ -26,6 +26,8 @@ describe('under Wine, by vmcompute.dll, against the sandbox engine', () => {
       compute: createWindowsComputeService({ api: vmcomputeApi }),
     }),
     untested: {
+      'a crash ends the system unexpectedly, and is told in words':
+        "a sandbox shares its host's kernel, which must not crash",
       'the reason of an end names the owner that has died':
         'an exit document of Windows has no place for the id of the process that owned the system',
     },

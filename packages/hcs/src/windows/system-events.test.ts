@@ -3,18 +3,17 @@ import { test } from 'node:test';
 import { systemEvent } from './system-events.ts';
 
 test('an event of a system has its name and its document, also when nobody knows it', () => {
-  const operation = null;
-  assert.deepEqual(systemEvent({ type: 3, data: '{"CrashLog":"oops"}', operation }), {
+  assert.deepEqual(systemEvent({ type: 3, data: '{"CrashLog":"oops"}' }), {
     type: 'CrashReport',
     code: 3,
     data: { CrashLog: 'oops' },
   });
-  assert.deepEqual(systemEvent({ type: 6, data: null, operation }), {
+  assert.deepEqual(systemEvent({ type: 6, data: null }), {
     type: 'GuestConnectionClosed',
     code: 6,
     data: undefined,
   });
-  assert.deepEqual(systemEvent({ type: 0x7abcdef0, data: 'no JSON {', operation }), {
+  assert.deepEqual(systemEvent({ type: 0x7abcdef0, data: 'no JSON {' }), {
     type: 'Unknown',
     code: 0x7abcdef0,
     data: 'no JSON {',
@@ -22,6 +21,5 @@ test('an event of a system has its name and its document, also when nobody knows
 });
 
 test('the end of a system and of the service are told to those who wait instead', () => {
-  for (const type of [1, 0x02000000])
-    assert.equal(systemEvent({ type, data: '{}' }), undefined);
+  for (const type of [1, 0x02000000]) assert.equal(systemEvent({ type, data: '{}' }), undefined);
 });
