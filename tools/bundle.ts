@@ -12,14 +12,16 @@ import { type BuildOptions, build, type Plugin } from 'esbuild';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /**
+ * `linux` programs run nowhere else, so that what is for Windows is left out of their bundles.
+ *
  * `parts` are modules of `src/` that become files of their own, read only when their dynamic import is
  * reached: containerd waits for the shim's `start`, which needs a fiftieth of the daemon's code.
  */
-const programs: { name: string; file: string; parts?: string[] }[] = [
-  { name: 'containerd-shim-runhcs-v1', file: 'shim.cjs', parts: ['daemon'] },
+const programs: { name: string; file: string; linux?: boolean; parts?: string[] }[] = [
+  { name: 'containerd-shim-runhcs-v1', file: 'shim.cjs', linux: true, parts: ['daemon'] },
   { name: 'dmverity-vhd', file: 'dmverity-vhd.cjs' },
-  { name: 'gcs', file: 'gcs.cjs' },
-  { name: 'hcsshim', file: 'hcsshim.cjs' },
+  { name: 'gcs', file: 'gcs.cjs', linux: true },
+  { name: 'hcsshim', file: 'hcsshim.cjs', linux: true },
   { name: 'tar2ext4', file: 'tar2ext4.cjs' },
 ];
 
@@ -31,7 +33,7 @@ if (unknown.length > 0) {
   );
 }
 
-for (const { name, file, parts = [] } of programs) {
+for (const { name, file, linux = false, parts = [] } of programs) {
   if (asked.length > 0 && !asked.includes(name)) continue;
   const folder = join('cmd', name);
   const { version } = JSON.parse(await readFile(join(root, folder, 'package.json'), 'utf8')) as {
@@ -46,7 +48,11 @@ for (const { name, file, parts = [] } of programs) {
     legalComments: 'eof',
     minifySyntax: true,
     minifyWhitespace: true,
-    define: { 'import.meta.dirname': '__dirname', HCSSHIM_VERSION: JSON.stringify(version) },
+    define: {
+      'import.meta.dirname': '__dirname',
+      HCSSHIM_VERSION: JSON.stringify(version),
+      ...(linux ? { 'process.platform': '"linux"' } : {}),
+    },
     logLevel: 'warning',
   };
   for (const part of parts) {

@@ -16,7 +16,6 @@ import { validateDocument } from './document.ts';
 import type { MonitorKind } from './monitor.ts';
 import { OwnedSystem, summarize } from './owned-system.ts';
 import { connectThroughOwner, RemoteSystem } from './remote-system.ts';
-import { readServiceProperties } from './service-properties.ts';
 import { isAbandoned, StateDirectory, type SystemRecord } from './state-directory.ts';
 import { type SweepOptions, type SweptSystem, sweep } from './sweep.ts';
 import { SystemHandle } from './system-handle.ts';
@@ -157,6 +156,8 @@ class LinuxCompute implements ComputeService {
     { signal }: CallOptions = {},
   ): Promise<ServiceProperties> {
     signal?.throwIfAborted();
+    // The checker's table is large, and hardly anybody asks.
+    const { readServiceProperties } = await import('./service-properties.ts');
     return readServiceProperties(query);
   }
 
