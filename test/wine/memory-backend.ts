@@ -226,7 +226,7 @@ class MemoryHost {
       case 'HcsModifyProcess':
         if (process.hasExited) throw new Refused(HResult.HCS_E_PROCESS_ALREADY_STOPPED);
         if (options.Operation === 'ConsoleSize') process.consoleSize = options.ConsoleSize;
-        if (options.Operation === 'CloseHandle') process.closeInput();
+        if (options.Operation === 'CloseHandle') process.closeInputSoon();
         return done(null);
       case 'HcsSignalProcess':
         return this.#signal(handle, exitCodeOfSignal(options), process.program === 'deaf');

@@ -62,11 +62,16 @@ export class MemoryProcess {
     }
     this.#inputs.add(socket);
     socket.once('close', () => this.#inputs.delete(socket)).pipe(pipe, { end: false });
-    socket.once('end', () => this.closeInput());
+    socket.once('end', () => this.#closeInput());
     if (this.hasExited) socket.destroy();
   }
 
-  closeInput(): void {
+  /** By the service, while what was written into the pipe before may still be on its way here. */
+  closeInputSoon(): void {
+    setTimeout(() => this.#closeInput(), inFlight);
+  }
+
+  #closeInput(): void {
     this.#pipes[0].end();
   }
 
@@ -93,6 +98,9 @@ export class MemoryProcess {
     });
   }
 }
+
+/** How long the last bytes of a pipe may take, in milliseconds. */
+const inFlight = 200;
 
 /** All three standard streams. */
 const allStreams = 0b111;

@@ -1,10 +1,12 @@
 import { after, describe } from 'node:test';
 import { type ContractHarness, computeServiceContract } from '@hcsshim/hcs/contract';
 import { createWindowsComputeService } from '@hcsshim/hcs/windows';
-import { assertNothingLeaked, ledger } from './stand-in-ledger.ts';
+import { type ComputeApi, computecoreApi, vmcomputeApi } from '@hcsshim/windows';
+import { assertNothingLeakedFrom, ledgerOf } from './stand-in-ledger.ts';
 
 /** Systems and processes of the stand-in DLL's own service, which exist in memory alone. */
-function openMemoryHarness(): ContractHarness {
+function openMemoryHarness(api: ComputeApi): ContractHarness {
+  const ledger = ledgerOf(api.dll);
   const missing = (): never => {
     throw new Error('A system in memory has none of that');
   };
@@ -14,7 +16,7 @@ function openMemoryHarness(): ContractHarness {
     ShouldTerminateOnLastHandleClosed: true,
   };
   return {
-    compute: createWindowsComputeService(),
+    compute: createWindowsComputeService({ api }),
     sockets: { listen: missing, connect: missing },
     id: (name) => `memory-${name}`,
     document: (changes = {}) => ({ ...document, ...changes }),
@@ -37,17 +39,19 @@ function openMemoryHarness(): ContractHarness {
 
 const noGuest = 'systems in memory have no guest: contract.wine.ts has these';
 
-describe('under Wine, against systems in memory', () => {
-  after(assertNothingLeaked);
+for (const api of [computecoreApi, vmcomputeApi]) {
+  describe(`under Wine, by ${api.dll}, against systems in memory`, () => {
+    after(() => assertNothingLeakedFrom(ledgerOf(api.dll)));
 
-  computeServiceContract('the compute service of Windows', {
-    open: async () => openMemoryHarness(),
-    untestedChapters: {
-      'life cycle': noGuest,
-      handles: noGuest,
-      'disks and sockets': noGuest,
-      ownership: noGuest,
-      service: noGuest,
-    },
+    computeServiceContract('the compute service of Windows', {
+      open: async () => openMemoryHarness(api),
+      untestedChapters: {
+        'life cycle': noGuest,
+        handles: noGuest,
+        'disks and sockets': noGuest,
+        ownership: noGuest,
+        service: noGuest,
+      },
+    });
   });
-});
+}

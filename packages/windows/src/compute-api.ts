@@ -47,6 +47,8 @@ export interface ComputeApi {
 
   /** Starts a process in a system. The caller closes the pipes. */
   createProcess(system: SystemHandle, parameters: string, call: ComputeCall): Promise<StartedProcess>;
+  /** Terminates a process that nobody wants any more, and waits a moment for that. Never rejects. */
+  discardProcess(process: ProcessHandle): Promise<void>;
   /** Opens a process of a system by its id inside it. */
   openProcess(system: SystemHandle, processId: number, call: ComputeCall): Promise<ProcessHandle>;
   /** The id and pipes of a process. The caller closes the pipes. */

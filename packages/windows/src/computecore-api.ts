@@ -5,6 +5,7 @@ import {
   createComputeSystem,
   createProcess,
   discardComputeSystem,
+  discardProcess,
   openComputeSystem,
   openProcess,
   type ProcessHandle,
@@ -54,6 +55,7 @@ export const computecoreApi: ComputeApi = {
   watchSystem: (system, onEvent: ComputeEventHandler) => watchComputeSystem(system, onEvent),
 
   createProcess: (system, parameters, call) => createProcess(system, parameters, call),
+  discardProcess,
   openProcess: (system, processId, call) => orGiveBack(openProcess(system, processId), call, close),
   processInformation: (process, call) =>
     runProcessOperation(

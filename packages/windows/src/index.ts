@@ -14,7 +14,6 @@ export {
   createComputeSystem,
   createProcess,
   discardComputeSystem,
-  discardProcess,
   openComputeSystem,
   openProcess,
   type ProcessHandle,

@@ -120,6 +120,11 @@ export const vmcomputeApi: ComputeApi = {
     return orGiveBack(startProcess(system, parameters), call, giveUpProcess);
   },
 
+  async discardProcess(process) {
+    const call = { action: 'terminate a process', timeout: discardTimeout };
+    await vmcomputeApi.terminateProcess(process, call).catch(() => {});
+  },
+
   openProcess(system, processId, call) {
     const opening = system
       .use((computeSystem) => bind(vmcompute).HcsOpenProcess({ computeSystem, processId }))

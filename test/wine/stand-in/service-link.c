@@ -57,7 +57,15 @@ SOCKET service_connect(void) {
   return INVALID_SOCKET;
 }
 
+/* Threads of this DLL need its code until the process ends, and koffi unloads it before: it stays. */
+static void stay_loaded(void) {
+  HMODULE module;
+  GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN,
+                     (LPCWSTR)(ULONG_PTR)stay_loaded, &module);
+}
+
 static BOOL open_link(void) {
+  stay_loaded();
   connection = service_connect();
   if (connection == INVALID_SOCKET) return FALSE;
   HANDLE thread = CreateThread(NULL, 0, read_lines, NULL, 0, NULL);

@@ -41,6 +41,26 @@ async function eventually(condition: () => boolean | Promise<boolean>, what: str
   }
 }
 
+/**
+ * The agent's parent, which the record has from the start on, and the agent, once that is in its namespaces: on a busy
+ * machine it may be forked after the record was written.
+ */
+async function processesOf(state: StateDirectory, id: string): Promise<[parent: number, agent: number]> {
+  const parent = (await state.read(id))?.processes[0]?.pid as number;
+  let agents: number[] = [];
+  await eventually(() => {
+    agents = readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8')
+      .split(' ')
+      .filter(Boolean)
+      .map(Number);
+    return agents.length > 0;
+  }, 'the agent is forked');
+  assert.equal(agents.length, 1);
+  const [agent] = agents as [number];
+  assert.notEqual(readlinkSync(`/proc/${agent}/ns/mnt`), readlinkSync('/proc/self/ns/mnt'));
+  return [parent, agent];
+}
+
 async function bootOn(harness: ContractHarness, id: string) {
   const system = await harness.compute.create(id, harness.document());
   const listener = await harness.sockets.listen(system.runtimeId, bridgePort);
@@ -66,9 +86,7 @@ describe('a sandbox', { skip: isRoot ? false : 'sandboxes need root' }, () => {
     }
     const cgroup = `/hcsshim/${id}-${system.runtimeId.slice(0, 8)}`;
     assert.deepEqual(seen.arguments, ['--sandbox', directory, '--cgroup-parent', cgroup]);
-    const pids = (await state.read(id))?.processes.map(({ pid }) => pid) ?? [];
-    assert.equal(pids.length, 2);
-    for (const pid of pids) {
+    for (const pid of await processesOf(state, id)) {
       assert.ok(readFileSync(`/proc/${pid}/cgroup`, 'utf8').includes(`${cgroup}/agent`));
     }
     await system.terminate();
@@ -157,7 +175,7 @@ describe('a sandbox', { skip: isRoot ? false : 'sandboxes need root' }, () => {
     async function mountInside(harness: ContractHarness, id: string): Promise<number> {
       const state = await stateOf(harness);
       const record = await state.read(id);
-      const agent = record?.processes.at(-1)?.pid as number;
+      const [, agent = 0] = await processesOf(state, id);
       const link = join(state.monitorDirectory(record?.runtimeId as string), 'scsi/0/1');
       execFileSync('nsenter', ['-t', String(agent), '-m', 'mount', readlinkSync(link), '/mnt']);
       return agent;

@@ -1,5 +1,5 @@
 import { HcsError } from '@hcsshim/schema';
-import { type ComputeApi, computeApi } from '@hcsshim/windows';
+import type { ComputeApi } from '@hcsshim/windows';
 import type { PendingOperations } from '../pending-operations.ts';
 import { withUndo } from '../with-undo.ts';
 import { serviceError } from './service-error.ts';
@@ -10,8 +10,8 @@ export interface ServiceCallOptions {
   signal?: AbortSignal | undefined;
   /** In milliseconds. */
   timeout: number;
-  /** @default `computecore.dll`, or where that is missing `vmcompute.dll` */
-  api: ComputeApi | undefined;
+  /** Gives the DLL to call; where there is none, this call fails for it. */
+  api: () => ComputeApi;
   /** Where the call is listed while it is under way. */
   pending: PendingOperations;
   /** Id of the system that it is about, empty for the service itself. */
@@ -37,7 +37,7 @@ export async function serviceCall<T>(
     options,
     async (deadline) => {
       try {
-        return await work({ action, timeout, deadline, api: api ?? computeApi() });
+        return await work({ action, timeout, deadline, api: api() });
       } catch (error) {
         throw deadline.aborted ? deadline.reason : serviceError(`Cannot ${action}`, error);
       }

@@ -7,7 +7,7 @@ import {
   type ServiceProperties,
   type ServicePropertyQuery,
 } from '@hcsshim/schema/hcs';
-import { type ComputeApi, windowsBuild } from '@hcsshim/windows';
+import { type ComputeApi, computeApi, windowsBuild } from '@hcsshim/windows';
 import type { CallOptions, ComputeService, ComputeSystem, OpenSystemOptions } from '../compute-service.ts';
 import { operationTimeout, type TimeoutName } from '../operation-timeout.ts';
 import { PendingOperations } from '../pending-operations.ts';
@@ -30,7 +30,8 @@ export function createWindowsComputeService(options: WindowsComputeServiceOption
 }
 
 class WindowsComputeService implements ComputeService {
-  readonly #api: ComputeApi | undefined;
+  /** Chosen by the first call. */
+  #api: ComputeApi | undefined;
   readonly #pending = new PendingOperations();
 
   constructor(api: ComputeApi | undefined) {
@@ -111,7 +112,10 @@ class WindowsComputeService implements ComputeService {
       action,
       signal,
       timeout: operationTimeout(timeout),
-      api: this.#api,
+      api: () => {
+        this.#api ??= computeApi();
+        return this.#api;
+      },
       pending: this.#pending,
       subject,
     };

@@ -21,7 +21,6 @@ import {
   type ComputeApi,
   type ComputeEvent,
   ComputeEventType,
-  type ProcessHandle,
   type SystemHandle,
   windowsBuild,
 } from '@hcsshim/windows';
@@ -216,7 +215,7 @@ export class WindowsComputeSystem implements ComputeSystem {
       const { process, information } = await call.api.createProcess(this.#handle, text, computeCall(call));
       await using undo = new AsyncDisposableStack();
       undo.use(process);
-      undo.defer(() => discardProcess(call, process));
+      undo.defer(() => call.api.discardProcess(process));
       const streams = undo.adopt(openStreams(information), destroyStreams);
       const adopted = await this.#adoptProcess(call, {
         pid: information.processId,
@@ -330,7 +329,7 @@ export class WindowsComputeSystem implements ComputeSystem {
       action: `${verb} compute system "${this.id}"`,
       signal,
       timeout: operationTimeout(timeout),
-      api: this.#api,
+      api: () => this.#api,
       pending: this.#pending,
       subject: this.id,
     };
@@ -376,12 +375,4 @@ function settle(
       }),
     );
   }
-}
-
-/** In milliseconds. */
-const discardTimeout = 5_000;
-
-/** Ends a process that nobody wants any more. Never rejects: there is somebody who is to be told of something else. */
-async function discardProcess({ api, action }: RunningCall, process: ProcessHandle): Promise<void> {
-  await api.terminateProcess(process, { action, timeout: discardTimeout }).catch(() => {});
 }

@@ -221,7 +221,7 @@ function callOptions(
   action: string,
   signal: AbortSignal | undefined,
 ): ServiceCallOptions {
-  return { action, signal, timeout: operationTimeout(), api, pending, subject: id };
+  return { action, signal, timeout: operationTimeout(), api: () => api, pending, subject: id };
 }
 
 async function readProperties(call: RunningCall, handle: ProcessHandle): Promise<ProcessStatus> {
