@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,7 +18,10 @@ export function recordCalls(folder: string): void {
     if (dll !== undefined) called.add(`${dll.file} ${name}`);
     return finish.apply(this, answer);
   };
-  process.once('exit', () => writeFileSync(join(folder, `${process.pid}.json`), JSON.stringify([...called])));
+  // Wine soon gives a process id again.
+  process.once('exit', () =>
+    writeFileSync(join(folder, `${randomUUID()}.json`), JSON.stringify([...called])),
+  );
 }
 
 /** On Linux, after all tests: procedures of the tables that no process has called. */
