@@ -24,6 +24,7 @@ export { DllCallError, type StatusKind } from './dll-call-error.ts';
 export * from './dlls/index.ts';
 export { guidFromBytes, guidToBytes } from './guid.ts';
 export { streamFromHandle } from './handle-stream.ts';
+export * from './job-object/index.ts';
 export { MissingProcedureError } from './missing-procedure-error.ts';
 export { type OperationOptions, runOperation, runProcessOperation } from './operation.ts';
 export { OperationTimeoutError } from './operation-timeout-error.ts';
@@ -42,3 +43,4 @@ export type {
   ReturnKind,
 } from './procedure.ts';
 export { windowsBuild } from './windows-build.ts';
+export { WindowsError } from './windows-error.ts';

@@ -54,6 +54,9 @@ const handleNames: Record<HandleName, true> = {
   CIMFS_STREAM_HANDLE: true,
 };
 
+/** What calls that open files give for none; no other call gives it. */
+const invalidHandle = 0xffffffffffffffffn;
+
 function isHandleName(kind: string): kind is HandleName {
   return Object.hasOwn(handleNames, kind);
 }
@@ -177,6 +180,11 @@ const codes: Record<string, { native: NativeType; kind: StatusKind; failed: (cod
   CONFIGRET: { native: 'uint32', kind: 'CONFIGRET', failed: (code) => code !== 0 },
 };
 
+/** FALSE, a null handle, or INVALID_HANDLE_VALUE: what a call gives that has failed. */
+function isNothing(returned: bigint): boolean {
+  return returned === 0n || returned === invalidHandle;
+}
+
 /** A call on its way: what koffi gets, and the memory that the DLL writes its out parameters to. */
 export interface PreparedCall {
   values: unknown[];
@@ -266,7 +274,7 @@ export class Marshaller {
     if (code !== undefined) {
       const status = Number(returned);
       if (code.failed(status)) throw new DllCallError({ ...failure, kind: code.kind, status });
-    } else if (this.usesLastError && BigInt(returned as number | bigint) === 0n) {
+    } else if (this.usesLastError && isNothing(BigInt(returned as number | bigint))) {
       throw new DllCallError({ ...failure, kind: 'WIN32_ERROR', status: lastError });
     }
   }

@@ -94,7 +94,7 @@ export type ParameterKind =
 /**
  * - Codes, which become a {@link DllCallError} when they tell of a failure: `HRESULT` and `NTSTATUS` (negative),
  *   `WIN32_ERROR` and `CONFIGRET` (not 0), `BOOL` (0, with the thread's last error).
- * - A handle: null becomes an error with the thread's last error.
+ * - A handle: null or INVALID_HANDLE_VALUE becomes an error with the thread's last error.
  * - `HANDLE?` and its like, numbers and addresses: come back as they are.
  */
 export type ReturnKind =
