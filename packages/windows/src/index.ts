@@ -42,5 +42,7 @@ export type {
   ProcessInformation,
   ReturnKind,
 } from './procedure.ts';
+export * from './process/index.ts';
+export { type ConsoleSize, PseudoConsole } from './pseudo-console.ts';
 export { windowsBuild } from './windows-build.ts';
 export { WindowsError } from './windows-error.ts';

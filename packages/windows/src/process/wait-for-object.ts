@@ -1,0 +1,49 @@
+import { bind } from '../bind.ts';
+import { routeCallback } from '../callbacks.ts';
+import { DllCallError } from '../dll-call-error.ts';
+import { kernel32 } from '../dlls/kernel32.ts';
+import type { Handle } from '../procedure.ts';
+
+const forEver = 0xffffffff;
+/** `WT_EXECUTEONLYONCE` (winnt.h). */
+const executeOnlyOnce = 8;
+/** ERROR_IO_PENDING: the callback is just under way, which no one is harmed by. */
+const ioPending = 997;
+
+/**
+ * Waits until an object of the kernel is signaled: a process has ended. One thread of Windows waits for dozens of objects;
+ * ours goes on, and stays alive for it. Rejects with the reason of `signal` when that is aborted.
+ */
+export async function waitForObject(
+  object: Handle<'HANDLE'>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  signal?.throwIfAborted();
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const { RegisterWaitForSingleObject } = bind(kernel32);
+  using route = routeCallback('WAITORTIMERCALLBACK', () => resolve());
+  const { callback, context } = route;
+  const { wait } = RegisterWaitForSingleObject({
+    object,
+    callback,
+    context,
+    milliseconds: forEver,
+    flags: executeOnlyOnce,
+  });
+  const abort = () => reject(signal?.reason);
+  signal?.addEventListener('abort', abort, { once: true });
+  try {
+    await promise;
+  } finally {
+    signal?.removeEventListener('abort', abort);
+    unregister(wait);
+  }
+}
+
+function unregister(wait: Handle<'HANDLE'>): void {
+  try {
+    bind(kernel32).UnregisterWaitEx({ wait });
+  } catch (error) {
+    if (!(error instanceof DllCallError) || error.status !== ioPending) throw error;
+  }
+}
