@@ -20,12 +20,22 @@ export {
   watchComputeSystem,
   watchProcess,
 } from './compute-system.ts';
+export { destroyLayer } from './destroy-layer.ts';
+export {
+  type DeviceProperty,
+  type DevicePropertyKey,
+  deviceLocationPath,
+  devicePropertyKeys,
+  listChildDevices,
+  readDeviceProperty,
+} from './devices.ts';
 export { DllCallError, type StatusKind } from './dll-call-error.ts';
 export * from './dlls/index.ts';
 export { guidFromBytes, guidToBytes } from './guid.ts';
 export { streamFromHandle } from './handle-stream.ts';
 export * from './job-object/index.ts';
 export { MissingProcedureError } from './missing-procedure-error.ts';
+export { type DirectoryEntry, listObjectDirectory } from './object-directory.ts';
 export { type OperationOptions, runOperation, runProcessOperation } from './operation.ts';
 export { OperationTimeoutError } from './operation-timeout-error.ts';
 export { OwnedHandle } from './owned-handle.ts';
@@ -44,5 +54,6 @@ export type {
 } from './procedure.ts';
 export * from './process/index.ts';
 export { type ConsoleSize, PseudoConsole } from './pseudo-console.ts';
+export { type GenericRight, genericRights, grantVmGroupAccess } from './vm-group-access.ts';
 export { windowsBuild } from './windows-build.ts';
 export { WindowsError } from './windows-error.ts';

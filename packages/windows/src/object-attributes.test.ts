@@ -10,6 +10,7 @@ describe('OBJECT_ATTRIBUTES', () => {
     assert.equal(bytes.length, 48 + 16 + 12);
     assert.equal(bytes.readUInt32LE(0), 48);
     assert.equal(bytes.readBigUInt64LE(16), address + 48n);
+    assert.equal(bytes.readUInt32LE(24), 0x40, 'without regard to case');
     assert.equal(bytes.readUInt16LE(48), 12);
     assert.equal(bytes.readUInt16LE(50), 12);
     assert.equal(bytes.readBigUInt64LE(56), address + 64n);

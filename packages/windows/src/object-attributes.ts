@@ -14,6 +14,9 @@ const objectAttributesLayout = struct({
   securityQualityOfService: 'POINTER',
 });
 
+/** `OBJ_CASE_INSENSITIVE` (ntdef.h), as names are everywhere else. */
+const caseInsensitive = 0x40;
+
 /** A UNICODE_STRING counts bytes in 16 bits. */
 const maxNameBytes = 0xfffe;
 
@@ -33,7 +36,8 @@ export function objectAttributes(name?: string): Buffer {
   const memory = Buffer.alloc(textAt + text.length);
   const address = koffi().address(memory);
   const objectName = name === undefined ? 0n : address + BigInt(nameAt);
-  objectAttributesLayout.encode({ length: objectAttributesLayout.size, objectName }).copy(memory);
+  const { size: length } = objectAttributesLayout;
+  objectAttributesLayout.encode({ length, objectName, attributes: caseInsensitive }).copy(memory);
   const buffer = address + BigInt(textAt);
   unicodeString.encode({ length: text.length, maximumLength: text.length, buffer }).copy(memory, nameAt);
   text.copy(memory, textAt);

@@ -45,12 +45,23 @@ export async function attemptAsync<T>(action: string, call: () => Promise<T>): P
   }
 }
 
+/** The device manager's codes (cfgmgr32.h), for which the system has no words. */
+const deviceManagerWords = new Map([
+  [0x05, 'that is no device'],
+  [0x0d, 'there is no such device'],
+  [0x13, 'the device manager has failed'],
+  [0x1e, 'that is no id of a device'],
+  [0x25, 'the device has no such property'],
+  [0x33, 'access is denied'],
+  [0x34, 'this system cannot do that'],
+]);
+
 /** FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS (winbase.h). */
 const fromSystem = 0x1000 | 0x200;
 
 /** What the system says for a code, in its language, in the form of our messages; empty where it has nothing to say. */
 function systemWords({ kind, status }: DllCallError): string {
-  if (kind === 'CONFIGRET') return '';
+  if (kind === 'CONFIGRET') return deviceManagerWords.get(status) ?? '';
   const messageId = kind === 'NTSTATUS' ? bind(ntdll).RtlNtStatusToDosError({ status }) : status;
   const buffer = Buffer.alloc(2 * 512);
   const length = bind(kernel32).FormatMessageW({
