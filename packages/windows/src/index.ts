@@ -54,6 +54,7 @@ export type {
 } from './procedure.ts';
 export * from './process/index.ts';
 export { type ConsoleSize, PseudoConsole } from './pseudo-console.ts';
+export { requireWindows } from './require-windows.ts';
 export { type GenericRight, genericRights, grantVmGroupAccess } from './vm-group-access.ts';
 export { windowsBuild } from './windows-build.ts';
 export { WindowsError } from './windows-error.ts';
