@@ -2,11 +2,33 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { buffer, text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
-import { bind, HostProcess, JobObject, kernel32, openCallbackRoutes } from '@hcsshim/windows';
+import {
+  bind,
+  type Dll,
+  type Handle,
+  HostProcess,
+  JobObject,
+  kernel32,
+  openCallbackRoutes,
+} from '@hcsshim/windows';
 import { openHandles } from './open-handles.ts';
 
 const shell = 'C:\\windows\\system32\\cmd.exe';
 const node = process.execPath;
+
+const tokens = {
+  file: 'advapi32.dll',
+  build: 0,
+  source: 'processthreadsapi.h',
+  procedures: {
+    OpenProcessToken: {
+      returns: 'BOOL',
+      parameters: { process: 'HANDLE', desiredAccess: 'DWORD', token: 'out HANDLE' },
+      immediate: true,
+      purpose: 'Token of a process',
+    },
+  },
+} as const satisfies Dll;
 
 /** A process that runs until it is ended. */
 function startWaiting(options: { job?: JobObject } = {}): Promise<HostProcess> {
@@ -80,6 +102,23 @@ describe('a process on the host', () => {
       /^TypeError: Cannot start ".+": it cannot have both pipes and another parent$/,
     );
     await parent.kill();
+  });
+
+  test('runs as the user of a token', async () => {
+    const currentProcess = 0xffffffffffffffffn as Handle<'HANDLE'>;
+    const allAccess = { process: currentProcess, desiredAccess: 0xf01ff };
+    const { token } = bind(tokens).OpenProcessToken(allAccess);
+    try {
+      await using started = await HostProcess.start({
+        program: shell,
+        commandLine: 'cmd /c echo as a user& exit 8',
+        token,
+        stdout: true,
+      });
+      assert.deepEqual(await Promise.all([text(started.stdout!), started.wait()]), ['as a user\r\n', 8]);
+    } finally {
+      bind(kernel32).CloseHandle({ object: token });
+    }
   });
 
   test('is killed with an exit code, and a second time nothing happens', async () => {
