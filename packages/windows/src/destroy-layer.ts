@@ -5,7 +5,7 @@ import { struct } from './struct.ts';
 import { attemptAsync } from './windows-error.ts';
 
 /** `DRIVER_INFO` (hcsshim's internal/wclayer): how layers are kept, and the directory that their ids are relative to. */
-export const driverInfo = struct({ flavour: 'INT', homeDirectory: 'POINTER' });
+const driverInfo = struct({ flavour: 'INT', homeDirectory: 'POINTER' });
 
 /** The driver of layers with a filter, as opposed to differencing disks. */
 const filterDriver = 1;

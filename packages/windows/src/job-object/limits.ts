@@ -55,7 +55,7 @@ export function setLimits(job: Job, { cpu, memory, affinity, groupAffinities, io
   if (io !== undefined) setIoLimits(job, io);
 }
 
-export function setMemoryLimit(job: Job, bytes: bigint): void {
+function setMemoryLimit(job: Job, bytes: bigint): void {
   inRange('a memory limit', bytes, 1n, largest - 1n);
   changeExtendedLimit(job, jobLimit.JOB_MEMORY, { jobMemoryLimit: bytes });
 }
@@ -66,7 +66,7 @@ export function memoryLimit(job: Job): bigint | undefined {
   return limitFlags & jobLimit.JOB_MEMORY ? jobMemoryLimit : undefined;
 }
 
-export function setAffinity(job: Job, affinity: bigint): void {
+function setAffinity(job: Job, affinity: bigint): void {
   inRange('an affinity', affinity, 1n, largest);
   changeExtendedLimit(job, jobLimit.AFFINITY, { affinity });
 }
@@ -95,7 +95,7 @@ function changeExtendedLimit(job: Job, flag: number, values: Partial<ExtendedLim
 }
 
 /** A rate takes the place of a weight, and the other way round. */
-export function setCpuLimit(job: Job, limit: CpuLimit): void {
+function setCpuLimit(job: Job, limit: CpuLimit): void {
   const [value, kind] = 'rate' in limit ? [limit.rate, 'rate' as const] : [limit.weight, 'weight' as const];
   inRange(`a CPU ${kind}`, value, cpuRange[kind].min, cpuRange[kind].max);
   const how = kind === 'rate' ? cpuRateControl.HARD_CAP : cpuRateControl.WEIGHT_BASED;
@@ -113,7 +113,7 @@ export function cpuLimit(job: Job): CpuLimit | undefined {
   return undefined;
 }
 
-export function setGroupAffinities(job: Job, affinities: readonly GroupAffinity[]): void {
+function setGroupAffinities(job: Job, affinities: readonly GroupAffinity[]): void {
   if (affinities.length === 0)
     throw new RangeError('Cannot set group affinities: there are none, give one at least');
   const information = Buffer.concat(affinities.map((one) => groupAffinity.encode(one)));
@@ -138,7 +138,7 @@ export function groupAffinities(job: Job): GroupAffinity[] {
   });
 }
 
-export function setIoLimits(job: Job, limits: Partial<IoLimits>): void {
+function setIoLimits(job: Job, limits: Partial<IoLimits>): void {
   for (const [name, value] of Object.entries(limits))
     inRange(`the I/O limit "${name}"`, value, 0n, largest >> 1n);
   const information = ioRateControlInformation.encode({
