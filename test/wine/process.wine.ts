@@ -176,7 +176,9 @@ describe('a process on the host', () => {
 
   test('is waited for until the signal is aborted, or it is closed here', async () => {
     await using job = await JobObject.create();
-    const started = await startWaiting({ job });
+    // Without streams, whose end it would take for its own.
+    const commandLine = 'node -e "setInterval(() => {}, 1000)"';
+    const started = await HostProcess.start({ program: node, commandLine, job });
     await assert.rejects(started.wait({ signal: AbortSignal.timeout(50) }), { name: 'TimeoutError' });
     await assert.rejects(started.wait({ signal: AbortSignal.abort() }), { name: 'AbortError' });
     const closedHere = /^Error: Cannot (wait for|kill) process \d+: it has been closed here$/;

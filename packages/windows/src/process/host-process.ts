@@ -57,7 +57,8 @@ interface CreatedProcess {
 
 /**
  * A process on the host, created with what Node's child processes cannot have: a job from the beginning, a pseudo console, another
- * parent or user. It inherits its own streams and no other handle. It goes on when this object is disposed of.
+ * parent or user. It inherits its own streams and no other handle. It goes on when this object is disposed of, but its
+ * pipes end then.
  */
 export class HostProcess implements AsyncDisposable {
   readonly processId: number;
