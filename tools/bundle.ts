@@ -19,10 +19,14 @@ const root = fileURLToPath(new URL('..', import.meta.url));
  */
 const programs: { name: string; file: string; linux?: boolean; parts?: string[] }[] = [
   { name: 'containerd-shim-runhcs-v1', file: 'shim.cjs', linux: true, parts: ['daemon'] },
+  { name: 'device-util', file: 'device-util.cjs' },
   { name: 'dmverity-vhd', file: 'dmverity-vhd.cjs' },
   { name: 'gcs', file: 'gcs.cjs', linux: true },
+  { name: 'grantvmgroupaccess', file: 'grantvmgroupaccess.cjs' },
   { name: 'hcsshim', file: 'hcsshim.cjs', linux: true },
+  { name: 'jobobject-util', file: 'jobobject-util.cjs' },
   { name: 'tar2ext4', file: 'tar2ext4.cjs' },
+  { name: 'zapdir', file: 'zapdir.cjs' },
 ];
 
 const asked = process.argv.slice(2);

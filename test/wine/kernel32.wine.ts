@@ -221,12 +221,6 @@ describe('procedures that Wine lacks', () => {
     build: 0,
     source: 'stand-in/wine-lacks.c',
     procedures: {
-      FreeMemoryJobObject: {
-        returns: 'void',
-        parameters: { memory: 'ADDRESS' },
-        immediate: true,
-        purpose: 'As the one of jobapi2.h',
-      },
       GetCurrentThreadCompartmentId: {
         returns: 'DWORD',
         parameters: {},
@@ -265,7 +259,7 @@ describe('procedures that Wine lacks', () => {
       assert.deepEqual(bytes.subarray(32), information.subarray(32));
       const volume = readMemory(bytes.readBigUInt64LE(24), 46).toString('utf16le');
       assert.equal(volume, '\\Device\\HarddiskVolume2');
-      inspect.FreeMemoryJobObject({ memory: block });
+      job32.FreeMemoryJobObject({ memory: block });
       const other = job32.QueryIoRateControlInformationJobObject({ job, volumeName: '\\Device\\Other' });
       assert.deepEqual(other, { information: 0n, count: 0 });
     });

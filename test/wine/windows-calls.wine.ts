@@ -144,7 +144,7 @@ describe('calls into the DLLs of Windows', () => {
     assert.equal(new Set(spaces.map(({ totalBytes }) => totalBytes)).size, 1);
   });
 
-  test('the DLLs that Wine has lack four procedures of the tables', () => {
+  test('the DLLs that Wine has lack five procedures of the tables', () => {
     const absent: string[] = [];
     for (const dll of dlls) {
       const functions = bind(dll) as Record<string, unknown>;
@@ -163,6 +163,7 @@ describe('calls into the DLLs of Windows', () => {
       [
         'kernel32.dll QueryIoRateControlInformationJobObject',
         'kernel32.dll SetIoRateControlInformationJobObject',
+        'kernel32.dll FreeMemoryJobObject',
         'iphlpapi.dll SetJobCompartmentId',
         'iphlpapi.dll SetCurrentThreadCompartmentId',
       ],

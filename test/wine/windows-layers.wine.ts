@@ -152,7 +152,7 @@ describe('layers of Windows containers', () => {
     const path = join(folder('granted'), 'disk.vhdx');
     writeFileSync(path, '');
     await grantVmGroupAccess(path);
-    await grantVmGroupAccess(join(root, 'granted'), { access: 'all' });
+    await grantVmGroupAccess(join(root, 'granted'), { rights: ['read', 'all'] });
     await assert.rejects(grantVmGroupAccess(join(root, 'none')), (error) => {
       assert.ok(isHcsError(error, 'ERROR_FILE_NOT_FOUND'));
       assert.match(error.message, /^Cannot let virtual machines use ".*none": /);

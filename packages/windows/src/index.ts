@@ -23,12 +23,22 @@ export {
   watchProcess,
 } from './compute-system.ts';
 export { computecoreApi } from './computecore-api.ts';
+export {
+  type DeviceProperty,
+  type DevicePropertyKey,
+  deviceLocationPath,
+  devicePropertyKeys,
+  listChildDevices,
+  readDeviceProperty,
+} from './devices.ts';
 export { DllCallError, type StatusKind } from './dll-call-error.ts';
 export * from './dlls/index.ts';
 export { EventWatch } from './event-watch.ts';
 export { guidFromBytes, guidToBytes } from './guid.ts';
 export { streamFromHandle } from './handle-stream.ts';
+export * from './job-object/index.ts';
 export { MissingProcedureError } from './missing-procedure-error.ts';
+export { type DirectoryEntry, listObjectDirectory } from './object-directory.ts';
 export { runOperation, runProcessOperation } from './operation.ts';
 export { OperationTimeoutError } from './operation-timeout-error.ts';
 export { OwnedHandle } from './owned-handle.ts';
@@ -48,6 +58,10 @@ export type {
   ProcessInformation,
   ReturnKind,
 } from './procedure.ts';
+export * from './process/index.ts';
+export { type ConsoleSize, PseudoConsole } from './pseudo-console.ts';
+export { requireWindows } from './require-windows.ts';
 export { streamFromSocket } from './socket-stream.ts';
 export { vmcomputeApi } from './vmcompute-api.ts';
 export { windowsBuild } from './windows-build.ts';
+export { WindowsError } from './windows-error.ts';

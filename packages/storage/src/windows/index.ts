@@ -21,4 +21,4 @@ export {
 } from './layer-storage.ts';
 export { createNtfsDisk } from './ntfs-disk.ts';
 export { VirtualDisk } from './virtual-disk.ts';
-export { grantVmGroupAccess, type VmGroupAccessOptions } from './vm-group-access.ts';
+export { type GenericRight, grantVmGroupAccess, type VmGroupAccessOptions } from './vm-group-access.ts';

@@ -3,8 +3,10 @@ import { advapi32, bind, type Handle, kernel32, setPointer } from '@hcsshim/wind
 import { absolutePath, type LayerCallOptions, layerCall } from './layer-call.ts';
 import { openNative } from './native-file.ts';
 
-/** Generic rights (winnt.h). */
-const rights = { read: 0x80000000, write: 0x40000000, execute: 0x20000000, all: 0x10000000 } as const;
+/** `GENERIC_*` (winnt.h). */
+const genericRights = { read: 0x80000000, write: 0x40000000, execute: 0x20000000, all: 0x10000000 } as const;
+
+export type GenericRight = keyof typeof genericRights;
 
 /** "NT VIRTUAL MACHINE\Virtual Machines", S-1-5-83-0: the group that every virtual machine is in. */
 const vmGroup = Buffer.from([1, 2, 0, 0, 0, 0, 0, 5, 83, 0, 0, 0, 0, 0, 0, 0]);
@@ -15,26 +17,30 @@ const accessToRights = 0x20000 | 0x40000;
 const fileObject = { objectType: 1, securityInfo: 4 };
 
 export interface VmGroupAccessOptions extends LayerCallOptions {
-  /** @default 'read' */
-  access?: keyof typeof rights;
+  /** @default ['read'] */
+  rights?: readonly GenericRight[];
 }
 
 /**
- * Lets every virtual machine use a file, or a directory with all below it: adds the right to those that are there. Unlike
+ * Lets every virtual machine use a file, or a directory with all below it: adds the rights to those that are there. Unlike
  * `HcsGrantVmGroupAccess` on every build of Windows. Source: hcsshim's internal/security.
  */
 export async function grantVmGroupAccess(
   path: string,
-  { access = 'read', ...options }: VmGroupAccessOptions = {},
+  { rights = ['read'], ...options }: VmGroupAccessOptions = {},
 ): Promise<void> {
   return layerCall(`let virtual machines use "${path}"`, options, async () => {
     const inherits = (await stat(absolutePath(path, 'file'))).isDirectory();
     await using file = await openNative(path, accessToRights);
-    await file.use((handle) => addRight(handle, rights[access], inherits));
+    await file.use((handle) => addRights(handle, rights, inherits));
   });
 }
 
-async function addRight(handle: Handle<'HANDLE'>, right: number, inherits: boolean): Promise<void> {
+async function addRights(
+  handle: Handle<'HANDLE'>,
+  rights: readonly GenericRight[],
+  inherits: boolean,
+): Promise<void> {
   const { GetSecurityInfo, SetEntriesInAclW, SetSecurityInfo } = bind(advapi32);
   using memory = new DisposableStack();
   const freed = (address: bigint): bigint => {
@@ -43,7 +49,8 @@ async function addRight(handle: Handle<'HANDLE'>, right: number, inherits: boole
   };
   const { dacl, securityDescriptor } = await GetSecurityInfo({ handle, ...fileObject });
   freed(securityDescriptor);
-  const entries = explicitAccess(right, inherits);
+  const mask = rights.reduce((sum, right) => (sum | genericRights[right]) >>> 0, 0);
+  const entries = explicitAccess(mask, inherits);
   const { newAcl } = await SetEntriesInAclW({ count: 1, entries, oldAcl: dacl });
   await SetSecurityInfo({ handle, ...fileObject, dacl: freed(newAcl) });
 }
@@ -52,13 +59,13 @@ async function addRight(handle: Handle<'HANDLE'>, right: number, inherits: boole
  * `EXPLICIT_ACCESS_W` (accctrl.h): rights, mode and inheritance at 0, 4 and 8; a `TRUSTEE_W` at 16, with the form of its name at
  * 28, its type at 32, and at 40 its name, which is a SID.
  */
-function explicitAccess(right: number, inherits: boolean): Buffer {
+function explicitAccess(mask: number, inherits: boolean): Buffer {
   const grantAccess = 1;
   const subContainersAndObjectsInherit = 3;
   const trusteeIsSid = 0;
   const trusteeIsWellKnownGroup = 5;
   const entry = Buffer.alloc(48);
-  entry.writeUInt32LE(right, 0);
+  entry.writeUInt32LE(mask, 0);
   entry.writeInt32LE(grantAccess, 4);
   entry.writeUInt32LE(inherits ? subContainersAndObjectsInherit : 0, 8);
   entry.writeInt32LE(trusteeIsSid, 28);

@@ -57,6 +57,25 @@ export const advapi32 = {
       },
       purpose: 'A token of the user whom a job container runs as',
     },
+    CreateProcessAsUserW: {
+      returns: 'BOOL',
+      parameters: {
+        token: 'HANDLE',
+        applicationName: 'PCWSTR?',
+        commandLine: 'memory WCHAR',
+        processAttributes: 'memory SECURITY_ATTRIBUTES',
+        threadAttributes: 'memory SECURITY_ATTRIBUTES',
+        inheritHandles: 'BOOL',
+        creationFlags: 'DWORD',
+        environment: 'memory WCHAR',
+        currentDirectory: 'PCWSTR?',
+        startupInfo: 'memory STARTUPINFOEXW',
+        processInformation: 'memory PROCESS_INFORMATION',
+      },
+      // As CreateProcessW.
+      immediate: true,
+      purpose: 'Start a process as the user of a token',
+    },
     RegCreateKeyExW: {
       returns: 'WIN32_ERROR',
       parameters: {

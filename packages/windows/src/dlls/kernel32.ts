@@ -56,6 +56,26 @@ export const kernel32 = {
       parameters: { wait: 'HANDLE', completionEvent: 'HANDLE?' },
       purpose: 'End that; can wait until a callback under way has returned',
     },
+    SetHandleInformation: {
+      returns: 'BOOL',
+      parameters: { object: 'HANDLE', mask: 'DWORD', flags: 'DWORD' },
+      immediate: true,
+      purpose: 'Have a handle inherited, or not',
+    },
+    FormatMessageW: {
+      returns: 'DWORD',
+      parameters: {
+        flags: 'DWORD',
+        source: 'ADDRESS?',
+        messageId: 'DWORD',
+        languageId: 'DWORD',
+        buffer: 'memory WCHAR',
+        size: 'DWORD',
+        arguments: 'memory va_list',
+      },
+      immediate: true,
+      purpose: "The system's words for a code; gives the text's length, 0 when there are none",
+    },
     CreatePipe: {
       returns: 'BOOL',
       parameters: {
@@ -89,11 +109,29 @@ export const kernel32 = {
       purpose: 'Close it; waits until its output is read',
     },
     // Job objects
+    CreateJobObjectW: {
+      returns: 'HANDLE',
+      parameters: { attributes: 'memory SECURITY_ATTRIBUTES', name: 'PCWSTR?' },
+      immediate: true,
+      purpose: 'Create a job object, or open the one of this name',
+    },
     OpenJobObjectW: {
       returns: 'HANDLE',
       parameters: { desiredAccess: 'DWORD', inheritHandle: 'BOOL', name: 'PCWSTR' },
       immediate: true,
       purpose: "Open a container's job object",
+    },
+    AssignProcessToJobObject: {
+      returns: 'BOOL',
+      parameters: { job: 'HANDLE', process: 'HANDLE' },
+      immediate: true,
+      purpose: 'Put a process into a job',
+    },
+    TerminateJobObject: {
+      returns: 'BOOL',
+      parameters: { job: 'HANDLE', exitCode: 'DWORD' },
+      immediate: true,
+      purpose: 'End every process of a job',
     },
     IsProcessInJob: {
       returns: 'BOOL',
@@ -113,6 +151,12 @@ export const kernel32 = {
       immediate: true,
       purpose: 'Limits and accounting of a job',
     },
+    SetInformationJobObject: {
+      returns: 'BOOL',
+      parameters: { job: 'HANDLE', informationClass: 'INT', information: 'memory void', length: 'DWORD' },
+      immediate: true,
+      purpose: 'Limit a job, make it a silo, have its messages sent to a port',
+    },
     QueryIoRateControlInformationJobObject: {
       returns: 'BOOL',
       parameters: { job: 'HANDLE?', volumeName: 'PCWSTR?', information: 'out ADDRESS', count: 'out DWORD' },
@@ -127,7 +171,100 @@ export const kernel32 = {
       immediate: true,
       purpose: 'Limit the I/O of a job',
     },
+    FreeMemoryJobObject: {
+      returns: 'void',
+      parameters: { memory: 'ADDRESS' },
+      build: 14393,
+      immediate: true,
+      purpose: 'Free the I/O limits that were asked for',
+    },
+    CreateIoCompletionPort: {
+      returns: 'HANDLE',
+      parameters: { file: 'HANDLE', existingPort: 'HANDLE?', key: 'CONTEXT', threads: 'DWORD' },
+      immediate: true,
+      purpose: 'Make a port that the messages of jobs come to',
+    },
+    GetQueuedCompletionStatusEx: {
+      returns: 'BOOL',
+      parameters: {
+        port: 'HANDLE',
+        entries: 'memory OVERLAPPED_ENTRY',
+        count: 'DWORD',
+        removed: 'out DWORD',
+        milliseconds: 'DWORD',
+        alertable: 'BOOL',
+      },
+      immediate: true,
+      purpose: 'Take messages from a port; called without a wait only',
+    },
     // Processes and processors
+    CreateProcessW: {
+      returns: 'BOOL',
+      parameters: {
+        applicationName: 'PCWSTR?',
+        commandLine: 'memory WCHAR',
+        processAttributes: 'memory SECURITY_ATTRIBUTES',
+        threadAttributes: 'memory SECURITY_ATTRIBUTES',
+        inheritHandles: 'BOOL',
+        creationFlags: 'DWORD',
+        environment: 'memory WCHAR',
+        currentDirectory: 'PCWSTR?',
+        startupInfo: 'memory STARTUPINFOEXW',
+        processInformation: 'memory PROCESS_INFORMATION',
+      },
+      // On the main thread, as libuv does it: no other process can be started while handles are inheritable.
+      immediate: true,
+      purpose: 'Start a process in a job, with a pseudo console',
+    },
+    InitializeProcThreadAttributeList: {
+      returns: 'BOOL',
+      parameters: {
+        list: 'memory PROC_THREAD_ATTRIBUTE_LIST',
+        count: 'DWORD',
+        flags: 'DWORD',
+        size: 'inout SIZE_T',
+      },
+      immediate: true,
+      purpose: 'Begin the list of what a new process gets',
+    },
+    UpdateProcThreadAttribute: {
+      returns: 'BOOL',
+      parameters: {
+        list: 'memory PROC_THREAD_ATTRIBUTE_LIST',
+        flags: 'DWORD',
+        attribute: 'SIZE_T',
+        value: 'ADDRESS',
+        size: 'SIZE_T',
+        previousValue: 'memory void',
+        returnSize: 'memory SIZE_T',
+      },
+      immediate: true,
+      purpose: 'Add to it; the value must stay where it is until the list is deleted',
+    },
+    DeleteProcThreadAttributeList: {
+      returns: 'void',
+      parameters: { list: 'memory PROC_THREAD_ATTRIBUTE_LIST' },
+      immediate: true,
+      purpose: 'End it',
+    },
+    OpenProcess: {
+      returns: 'HANDLE',
+      parameters: { desiredAccess: 'DWORD', inheritHandle: 'BOOL', processId: 'DWORD' },
+      immediate: true,
+      purpose: 'Open a process by its id',
+    },
+    TerminateProcess: {
+      returns: 'BOOL',
+      parameters: { process: 'HANDLE', exitCode: 'DWORD' },
+      immediate: true,
+      purpose: 'End a process',
+    },
+    GetExitCodeProcess: {
+      returns: 'BOOL',
+      parameters: { process: 'HANDLE', exitCode: 'out DWORD' },
+      immediate: true,
+      purpose: 'The exit code of a process that has ended; 259 while it runs',
+    },
     CreateRemoteThread: {
       returns: 'HANDLE',
       parameters: {

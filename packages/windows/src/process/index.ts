@@ -1,0 +1,1 @@
+export { HostProcess, type HostProcessOptions } from './host-process.ts';
