@@ -152,7 +152,9 @@ export class WindowsComputeSystem implements ComputeSystem {
   async modify(request: ModifySettingRequest, { signal }: CallOptions = {}): Promise<void> {
     const call = this.#call('modify', signal);
     await serviceCall(call, async (deadline) => {
-      const configuration = JSON.stringify(checkDocument('ModifySettingRequest', request));
+      // Which resources exist is for the service to say: a newer Windows has more.
+      const checked = checkDocument('ModifySettingRequest', request, { allowUnknownResources: true });
+      const configuration = JSON.stringify(checked);
       await runServiceOperation(call, deadline, (operation) =>
         this.#handle.use((computeSystem) =>
           bind(computecore).HcsModifyComputeSystem({ computeSystem, operation, configuration }),
