@@ -7,6 +7,7 @@ import type {
   PropertyQuery,
   SystemProperties,
 } from '@hcsshim/schema';
+import type { ContainerDocument } from './windows/container-document.ts';
 
 /** What every call that can wait takes. */
 export interface CallOptions {
@@ -17,10 +18,14 @@ export interface CallOptions {
 /** The Host Compute Service: creates compute systems, finds those that exist. */
 export interface ComputeService {
   /**
-   * Creates a compute system and takes it to `Created`; nothing of it runs yet.
+   * Creates a compute system and takes it to `Created`; nothing of it runs yet. Windows takes documents of schema 1 too.
    * Throws HCS_E_SYSTEM_ALREADY_EXISTS, HCS_E_INVALID_JSON, ERROR_NOT_SUPPORTED, ERROR_FILE_NOT_FOUND.
    */
-  create(id: string, document: ComputeSystemDocument, options?: CallOptions): Promise<ComputeSystem>;
+  create(
+    id: string,
+    document: ComputeSystemDocument | ContainerDocument,
+    options?: CallOptions,
+  ): Promise<ComputeSystem>;
   /** Opens a system that another handle or process owns. Throws HCS_E_SYSTEM_NOT_FOUND. */
   open(id: string, options?: CallOptions): Promise<ComputeSystem>;
   enumerate(query?: ComputeSystemQuery, options?: CallOptions): Promise<ComputeSystemSummary[]>;

@@ -22,7 +22,7 @@ export {
 } from './compute-system.ts';
 export { DllCallError, type StatusKind } from './dll-call-error.ts';
 export * from './dlls/index.ts';
-export { guidFromBytes, guidToBytes } from './guid.ts';
+export { guidFromBytes, guidToBytes, newGuid } from './guid.ts';
 export { streamFromHandle } from './handle-stream.ts';
 export { MissingProcedureError } from './missing-procedure-error.ts';
 export { type OperationOptions, runOperation, runProcessOperation } from './operation.ts';

@@ -1,10 +1,12 @@
 import type { ComputeSystemDocument, ComputeSystemQuery, ComputeSystemSummary } from '@hcsshim/schema';
 import { HcsError } from '@hcsshim/schema';
 import { checkDocument } from '@hcsshim/schema/hcs';
+import { checkDocument as checkContainerDocument } from '@hcsshim/schema/hcs-v1';
 import { bind, computecore, createComputeSystem, openComputeSystem, windowsBuild } from '@hcsshim/windows';
 import type { CallOptions, ComputeService, ComputeSystem } from '../compute-service.ts';
 import { operationTimeout } from '../operation-timeout.ts';
 import { phase } from '../phase.ts';
+import { type ContainerDocument, isContainerDocument } from './container-document.ts';
 import { runServiceOperation, serviceCall } from './service-call.ts';
 import { WindowsComputeSystem } from './windows-compute-system.ts';
 
@@ -19,15 +21,14 @@ export function createWindowsComputeService(): ComputeService {
 class WindowsComputeService implements ComputeService {
   async create(
     id: string,
-    document: ComputeSystemDocument,
+    document: ComputeSystemDocument | ContainerDocument,
     { signal }: CallOptions = {},
   ): Promise<ComputeSystem> {
     const action = `create compute system "${id}"`;
     const timeout = operationTimeout('SYSTEMCREATE');
     return serviceCall({ action, signal, timeout }, (deadline) =>
       phase('windows: create', id, async () => {
-        const build = windowsBuild();
-        checkDocument('ComputeSystem', document, build === undefined ? {} : { build });
+        checkSystemDocument(document);
         const handle = await createComputeSystem(id, JSON.stringify(document), { signal: deadline, timeout });
         return WindowsComputeSystem.adopt(id, handle, { action, timeout }, deadline, { isNew: true });
       }),
@@ -69,4 +70,14 @@ class WindowsComputeService implements ComputeService {
       });
     });
   }
+}
+
+function checkSystemDocument(document: ComputeSystemDocument | ContainerDocument): void {
+  // What the environment adds to a document of schema 1 may be what no schema knows.
+  if (isContainerDocument(document)) {
+    checkContainerDocument('ContainerConfig', document, { allowUnknownFields: true });
+    return;
+  }
+  const build = windowsBuild();
+  checkDocument('ComputeSystem', document, build === undefined ? {} : { build });
 }
