@@ -16,7 +16,10 @@ registerHooks({
   resolve(specifier, context, nextResolve) {
     if (specifier === '@koromix/koffi-win32-x64')
       return { url: pathToFileURL(koffiBinary).href, shortCircuit: true };
-    const [, folder, door] = /^@hcsshim\/([a-z0-9]+)(\/.+)?$/.exec(specifier) ?? [];
+    const [, folder, door] =
+      /^(?:@hcsshim\/)?([a-z0-9]+)(\/.+)?$/.exec(
+        specifier.startsWith('@hcsshim/') || specifier === 'hcsshim' ? specifier : '',
+      ) ?? [];
     if (folder === undefined) return nextResolve(specifier, context);
     const location = join(root, 'packages', folder);
     const { exports } = JSON.parse(readFileSync(join(location, 'package.json'), 'utf8')) as {
