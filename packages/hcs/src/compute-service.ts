@@ -7,6 +7,7 @@ import type {
   PropertyQuery,
   SystemProperties,
 } from '@hcsshim/schema';
+import type { ResourceModificationRequestResponse } from '@hcsshim/schema/hcs-v1';
 import type { ContainerDocument } from './windows/container-document.ts';
 
 /** What every call that can wait takes. */
@@ -56,7 +57,11 @@ export interface ComputeSystem extends AsyncDisposable {
   pause(options?: CallOptions): Promise<void>;
   resume(options?: CallOptions): Promise<void>;
   getProperties(query?: PropertyQuery, options?: CallOptions): Promise<SystemProperties>;
-  modify(request: ModifySettingRequest, options?: CallOptions): Promise<void>;
+  /** Windows takes requests of schema 1 too, which attach a network endpoint to a container and detach it. */
+  modify(
+    request: ModifySettingRequest | ResourceModificationRequestResponse,
+    options?: CallOptions,
+  ): Promise<void>;
   /**
    * Resolves when the system has ended, for any number of waiters, also long after. When the handle is closed
    * meanwhile it may reject with ERROR_INVALID_HANDLE, as on Windows.

@@ -6,6 +6,7 @@ import {
   type SystemProperties,
 } from '@hcsshim/schema';
 import { checkDocument } from '@hcsshim/schema/hcs';
+import type { ResourceModificationRequestResponse } from '@hcsshim/schema/hcs-v1';
 import {
   bind,
   type CallbackRoute,
@@ -22,6 +23,7 @@ import type { CallOptions, ComputeSystem, SystemExit } from '../compute-service.
 import { operationTimeout, type TimeoutName } from '../operation-timeout.ts';
 import { untilAborted } from '../until-aborted.ts';
 import { exitOf, readExitDocument } from './exit-document.ts';
+import { modificationText } from './modification-request.ts';
 import { runServiceOperation, type ServiceCallOptions, serviceCall } from './service-call.ts';
 
 interface Operation {
@@ -149,12 +151,13 @@ export class WindowsComputeSystem implements ComputeSystem {
     });
   }
 
-  async modify(request: ModifySettingRequest, { signal }: CallOptions = {}): Promise<void> {
+  async modify(
+    request: ModifySettingRequest | ResourceModificationRequestResponse,
+    { signal }: CallOptions = {},
+  ): Promise<void> {
     const call = this.#call('modify', signal);
     await serviceCall(call, async (deadline) => {
-      // Which resources exist is for the service to say: a newer Windows has more.
-      const checked = checkDocument('ModifySettingRequest', request, { allowUnknownResources: true });
-      const configuration = JSON.stringify(checked);
+      const configuration = modificationText(request);
       await runServiceOperation(call, deadline, (operation) =>
         this.#handle.use((computeSystem) =>
           bind(computecore).HcsModifyComputeSystem({ computeSystem, operation, configuration }),
