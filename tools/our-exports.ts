@@ -38,8 +38,12 @@ export class OurExports {
     const declaration = file === undefined ? undefined : this.#exportsOf(file).get(name);
     if (declaration === undefined) return false;
     if (word !== undefined) return declaration.includes(`'${word}'`);
-    if (member?.startsWith('['))
-      return declaration.includes(`  ${member}(`) || / extends .*\bAsyncDisposable\b/.test(declaration);
+    if (member?.startsWith('[')) {
+      const own = declaration
+        .split('\n')
+        .some((line) => /^ {2}(?:async )?\[/.test(line) && line.includes(member));
+      return own || /^[^{]* extends [^{]*\bAsyncDisposable\b/.test(declaration);
+    }
     return hasMember(declaration, member?.split('.').slice(1) ?? []);
   }
 
