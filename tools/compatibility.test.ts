@@ -35,6 +35,8 @@ const exports: [target: string, exists: boolean, what: string][] = [
   ['@hcsshim/hcs ComputeSystem.id', true, 'a property of an interface'],
   ['@hcsshim/hcs ComputeSystem.begin', false, 'a method that is not there'],
   ['@hcsshim/hcs ComputeSystem[Symbol.asyncDispose]', true, 'a disposer that is inherited'],
+  ['@hcsshim/hcs/windows ContainerDocument.Layers', true, 'a field that is inherited from another package'],
+  ['@hcsshim/hcs/windows ContainerDocument.Lamps', false, 'a field that is not inherited'],
   ['@hcsshim/hcs SystemExit[Symbol.asyncDispose]', false, 'a disposer that is not there'],
   ['@hcsshim/uvm UtilityVm[Symbol.asyncDispose]', true, "a class's disposer"],
   ['@hcsshim/uvm UtilityVm.start', true, 'a static method'],

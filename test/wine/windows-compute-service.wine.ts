@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ComputeSystem, isHcsError } from '@hcsshim/hcs';
-import { createContainer, createWindowsComputeService } from '@hcsshim/hcs/windows';
+import { createContainer, createWindowsComputeService, hotAttachEndpoint } from '@hcsshim/hcs/windows';
 import type { ComputeSystemDocument } from '@hcsshim/schema';
 import type { Fault } from './memory-backend.ts';
 import { assertNothingLeaked, ledger } from './stand-in-ledger.ts';
@@ -107,6 +107,17 @@ describe('the compute service of Windows, over a computecore.dll that misbehaves
       message: /MemoryMaximumInMB/,
     });
     assert.equal(calls('HcsCreateComputeSystem'), before + 2);
+  });
+
+  test('an endpoint is attached to a container that runs, and what does not exist has its code', async () => {
+    const services = { compute, endpoints: { isAttached: async () => false } };
+    await assert.rejects(hotAttachEndpoint(services, 'web', 'nic'), { code: 'HCS_E_SYSTEM_NOT_FOUND' });
+    await using container = await createContainer(compute, 'web', { SystemType: 'Container', Name: 'web' });
+    await container.start();
+    const before = calls('HcsModifyComputeSystem');
+    await hotAttachEndpoint(services, 'web', 'nic');
+    assert.equal(calls('HcsModifyComputeSystem'), before + 1);
+    await container.terminate();
   });
 
   test('an operation that never ends is given up in time, cancelled, and leaves no system', async () => {

@@ -1,2 +1,3 @@
 export { type ContainerDocument, containerDocument, createContainer } from './container-document.ts';
+export { type HotAttachServices, hotAttachEndpoint, hotDetachEndpoint } from './hot-attach-endpoint.ts';
 export { createWindowsComputeService } from './windows-compute-service.ts';
