@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { generateCompatibility } from './generate-compatibility.ts';
 import { generateHcsSchema } from './generate-hcs-schema.ts';
 import { generateProcedures } from './generate-procedures.ts';
 
@@ -51,7 +52,7 @@ for await (const path of glob('packages/schema/src/generated/**/*.ts', { cwd: ro
   if (check) stale.push(path);
   else await rm(join(root, path));
 }
-stale.push(...(await generateProcedures({ check })));
+stale.push(...(await generateProcedures({ check })), ...(await generateCompatibility({ check })));
 
 for (const path of stale) console.error(`${path}: not what would be generated, run "npm run generate"`);
 console.log(check ? `generated code: ${stale.length} stale files` : 'generated code: written');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ComputeSystem, isHcsError } from '@hcsshim/hcs';
-import { createWindowsComputeService } from '@hcsshim/hcs/windows';
+import { createContainer, createWindowsComputeService, hotAttachEndpoint } from '@hcsshim/hcs/windows';
 import type { ComputeSystemDocument } from '@hcsshim/schema';
 import type { Fault } from './memory-backend.ts';
 import { assertNothingLeaked, ledger } from './stand-in-ledger.ts';
@@ -76,6 +76,48 @@ describe('the compute service of Windows, over a computecore.dll that misbehaves
     await using system = await compute.create('x', document());
     const request = { ResourcePath: 'x', RequestType: 'Change' as 'Add' };
     await assert.rejects(system.modify(request), { code: 'HCS_E_INVALID_JSON', message: /"RequestType"/ });
+    const disk = {
+      ResourcePath: 'VirtualMachine/Devices/Scsi/0/Attachments/0',
+      Settings: { Type: 'Floppy' },
+    };
+    const modified = calls('HcsModifyComputeSystem');
+    await assert.rejects(system.modify(disk), { code: 'HCS_E_INVALID_JSON', message: /"Settings.Type"/ });
+    assert.equal(calls('HcsModifyComputeSystem'), modified);
+  });
+
+  test('a container is created from a document of schema 1, with what the environment adds', async () => {
+    const before = calls('HcsCreateComputeSystem');
+    const config = { SystemType: 'Container', Name: 'x' };
+    process.env.HCSSHIM_CREATECONTAINER_ADDITIONALJSON = '{"Owner":"fault: refused","Brand":1}';
+    try {
+      await assert.rejects(createContainer(compute, 'x', config), { code: 'E_ACCESSDENIED' });
+      process.env.HCSSHIM_CREATECONTAINER_ADDITIONALJSON = '{"HostName":1}';
+      await assert.rejects(createContainer(compute, 'x', config), { message: /field "HostName"/ });
+    } finally {
+      delete process.env.HCSSHIM_CREATECONTAINER_ADDITIONALJSON;
+    }
+    {
+      await using system = await createContainer(compute, 'x', config);
+      await system.start();
+      await system.terminate();
+    }
+    const odd = { ...config, MemoryMaximumInMB: 'much' as unknown as number };
+    await assert.rejects(compute.create('x', odd), {
+      code: 'HCS_E_INVALID_JSON',
+      message: /MemoryMaximumInMB/,
+    });
+    assert.equal(calls('HcsCreateComputeSystem'), before + 2);
+  });
+
+  test('an endpoint is attached to a container that runs, and what does not exist has its code', async () => {
+    const services = { compute, endpoints: { isAttached: async () => false } };
+    await assert.rejects(hotAttachEndpoint(services, 'web', 'nic'), { code: 'HCS_E_SYSTEM_NOT_FOUND' });
+    await using container = await createContainer(compute, 'web', { SystemType: 'Container', Name: 'web' });
+    await container.start();
+    const before = calls('HcsModifyComputeSystem');
+    await hotAttachEndpoint(services, 'web', 'nic');
+    assert.equal(calls('HcsModifyComputeSystem'), before + 1);
+    await container.terminate();
   });
 
   test('an operation that never ends is given up in time, cancelled, and leaves no system', async () => {

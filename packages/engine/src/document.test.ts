@@ -105,6 +105,14 @@ describe('validateDocument', () => {
     await assert.rejects(withDisk('vmlinux'), { code: 'ERROR_INVALID_DATA' });
   });
 
+  it('refuses a document of schema 1', async () => {
+    const document = { SystemType: 'Container', Name: 'x' } as unknown as ComputeSystemDocument;
+    await assert.rejects(check(document), {
+      code: 'ERROR_NOT_SUPPORTED',
+      message: /SystemType.*Windows host/,
+    });
+  });
+
   it('lets devices pass that ask for nothing', async () => {
     await check(change(`${machine}.Devices.Plan9`, {}));
     await check(change(`${machine}.Devices`, undefined));

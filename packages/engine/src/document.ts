@@ -66,6 +66,9 @@ export async function validateDocument(
   const action = `Cannot create compute system "${id}"`;
   const root = new Field(action, '', document);
   const object = root.object();
+  if (object.SystemType !== undefined && object.SchemaVersion === undefined) {
+    root.at('SystemType').refuse('documents of schema 1 need a Windows host', 'ERROR_NOT_SUPPORTED');
+  }
   root.at('Owner').string();
   const version = root.at('SchemaVersion');
   const major = version.at('Major').integer(0, 255);

@@ -9,6 +9,7 @@ import type {
 } from '@hcsshim/schema';
 import type * as hcs from '@hcsshim/schema/hcs';
 import type * as hcsV1 from '@hcsshim/schema/hcs-v1';
+import type { ContainerConfig } from '@hcsshim/schema/hcs-v1';
 import type { ComputeProcess, ComputeProcessParameters, OpenProcessOptions } from './compute-process.ts';
 import type { SystemEvent } from './system-event.ts';
 
@@ -16,6 +17,12 @@ import type { SystemEvent } from './system-event.ts';
 export interface CallOptions {
   /** Gives the call up: it rejects with the signal's reason and undoes what it had begun. */
   signal?: AbortSignal;
+}
+
+/** A document of schema 1 that creates a container: it has no schema version, but a type and a name. */
+export interface ContainerDocument extends ContainerConfig {
+  SystemType: string;
+  Name: string;
 }
 
 export interface OpenSystemOptions extends CallOptions {
@@ -30,10 +37,14 @@ export interface OpenSystemOptions extends CallOptions {
 /** The Host Compute Service: creates compute systems, finds those that exist, tells of its host. */
 export interface ComputeService {
   /**
-   * Creates a compute system and takes it to `Created`; nothing of it runs yet.
+   * Creates a compute system and takes it to `Created`; nothing of it runs yet. Windows takes documents of schema 1 too.
    * Throws HCS_E_SYSTEM_ALREADY_EXISTS, HCS_E_INVALID_JSON, ERROR_NOT_SUPPORTED, ERROR_FILE_NOT_FOUND.
    */
-  create(id: string, document: ComputeSystemDocument, options?: OpenSystemOptions): Promise<ComputeSystem>;
+  create(
+    id: string,
+    document: ComputeSystemDocument | ContainerDocument,
+    options?: OpenSystemOptions,
+  ): Promise<ComputeSystem>;
   /** Opens a system that another handle or process owns. Throws HCS_E_SYSTEM_NOT_FOUND. */
   open(id: string, options?: OpenSystemOptions): Promise<ComputeSystem>;
   enumerate(query?: ComputeSystemQuery, options?: CallOptions): Promise<ComputeSystemSummary[]>;
@@ -82,7 +93,11 @@ export interface ComputeSystem extends AsyncDisposable {
   getProperties(query?: PropertyQuery, options?: CallOptions): Promise<SystemProperties>;
   /** As `getProperties`, in the documents of schema 1. */
   getPropertiesV1(query?: hcsV1.PropertyQuery, options?: CallOptions): Promise<hcsV1.ContainerProperties>;
-  modify(request: ModifySettingRequest, options?: CallOptions): Promise<void>;
+  /** Windows takes requests of schema 1 too, which attach a network endpoint to a container and detach it. */
+  modify(
+    request: ModifySettingRequest | hcsV1.ResourceModificationRequestResponse,
+    options?: CallOptions,
+  ): Promise<void>;
   /**
    * Starts a process in the system. One whose start is given up is ended.
    * Throws ERROR_NOT_SUPPORTED for a system whose processes are reached through its guest connection.

@@ -12,6 +12,7 @@ export type {
   CallOptions,
   ComputeService,
   ComputeSystem,
+  ContainerDocument,
   OpenSystemOptions,
   SystemExit,
 } from './compute-service.ts';

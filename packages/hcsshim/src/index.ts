@@ -1,6 +1,17 @@
 export type { CallOptions, Phase, SystemExit } from '@hcsshim/hcs';
 export { HcsError, isHcsError } from '@hcsshim/hcs';
 export type { OciProcess, OciSpec } from '@hcsshim/schema';
+export {
+  hasResult,
+  isAccessDenied,
+  isAlreadyClosed,
+  isAlreadyStopped,
+  isInvalidState,
+  isNotFound,
+  isNotSupported,
+  isPending,
+  isTimeout,
+} from '@hcsshim/schema';
 export type { ImageConfig } from '@hcsshim/storage';
 export type { GuestProcess, LinuxVmOptions, StdioRequest, TerminalSize, UtilityVm } from '@hcsshim/uvm';
 export { type ContainerRecord, listContainers } from './control/container-record.ts';

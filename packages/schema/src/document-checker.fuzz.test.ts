@@ -7,11 +7,12 @@ import {
   type DocumentTable,
   type FieldType,
   parseFieldType,
+  type Resource,
 } from './document-table.ts';
 import { table as hcn } from './generated/hcs/hcn-table.ts';
 import { table as hns } from './generated/hcs/hns-table.ts';
 import { table as v1 } from './generated/hcs/v1-table.ts';
-import { table as v2 } from './generated/hcs/v2-table.ts';
+import { hcsTable as v2 } from './hcs-table.ts';
 
 /** A value in a generated document: where it is and what may be there. */
 interface Place {
@@ -89,11 +90,16 @@ class DocumentMaker {
 
   #makeObject(definition: DocumentDefinition, path: string, depth: number): object {
     const object: Record<string, unknown> = {};
-    const { settings } = definition;
+    const { settings, resources } = definition;
+    if (resources) return this.#makeRequest(resources, path, depth);
     for (const [name, text] of Object.entries(definition.fields ?? {})) {
       if (depth === 0 || !this.#draw(fc.boolean)) continue;
       if (name === settings?.field) continue;
       this.#put(object, name, parseFieldType(text), path === '' ? name : `${path}.${name}`, depth);
+    }
+    if (settings && definition.fields?.[settings.of] === 'string' && settings.of in object) {
+      const words = fc.constantFrom(...Object.keys(settings.types));
+      object[settings.of] = this.#draw(() => words);
     }
     const type = settings?.types[object[settings.of] as string];
     if (settings && type)
@@ -104,6 +110,26 @@ class DocumentMaker {
         path === '' ? settings.field : `${path}.${settings.field}`,
         depth,
       );
+    return object;
+  }
+
+  /** Of a request for a change only what its resource decides. */
+  #makeRequest(resources: readonly Resource[], path: string, depth: number): object {
+    const types = fc.constantFrom(...resources);
+    const resource = this.#draw(() => types);
+    const numbers = fc.nat().map(String);
+    const texts = fc.string({ minLength: 1 }).map((text) => text.replaceAll('/', '\\'));
+    const ResourcePath = resource.path.replaceAll(/%[ds]/g, (mark) =>
+      this.#draw(() => (mark === '%d' ? numbers : texts)),
+    );
+    const requests = fc.constantFrom(undefined, ...(resource.requests ?? ['Add', 'Remove', 'Update']));
+    const RequestType = this.#draw(() => requests);
+    const object: Record<string, unknown> = { ResourcePath, RequestType };
+    const settings = resource.ignoredOnRemove && RequestType === 'Remove' ? 'any' : resource.settings;
+    const prefix = path === '' ? '' : `${path}.`;
+    this.#put(object, 'Settings', parseFieldType(settings), `${prefix}Settings`, depth);
+    if (depth > 0 && this.#draw(fc.boolean))
+      this.#put(object, 'GuestRequest', parseFieldType('GuestRequest'), `${prefix}GuestRequest`, depth);
     return object;
   }
 
@@ -129,6 +155,7 @@ function misfitFor(type: FieldType, table: DocumentTable): unknown {
 /** Each with its largest document, which half of the runs are about. */
 const families: [name: string, table: DocumentTable, largest: string][] = [
   ['v2', v2, 'ComputeSystem'],
+  ["v2's requests for changes", v2, 'ModifySettingRequest'],
   ['v1', v1, 'ContainerConfig'],
   ['hcn', hcn, 'HostComputeNetwork'],
   ['hns', hns, 'HNSEndpoint'],

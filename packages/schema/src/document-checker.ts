@@ -7,6 +7,7 @@ import {
 } from './document-table.ts';
 import { HcsError } from './hresult.ts';
 import { nearestName } from './nearest-name.ts';
+import { readResourceRequest } from './resource-request.ts';
 
 export interface CheckOptions {
   /**
@@ -16,6 +17,12 @@ export interface CheckOptions {
   build?: number;
   /** Lets fields pass that no schema knows. @default false */
   allowUnknownFields?: boolean;
+  /**
+   * Lets a `ResourcePath` pass that no schema knows, with any `Settings`, where a service is to judge that may
+   * know more.
+   * @default what `allowUnknownFields` says
+   */
+  allowUnknownResources?: boolean;
   /** How deep objects and lists may be nested. @default 64 */
   maxDepth?: number;
   /** How many values a document may hold: fields, entries of maps and items of lists. @default 100000 */
@@ -83,6 +90,8 @@ interface Spot {
   readonly step: string;
   readonly depth: number;
   readonly parent?: Spot;
+  /** What is wrong with the value although it has its type. */
+  readonly problem?: string | undefined;
 }
 
 /** Ends a walk. Thrown, because it may come up anywhere on the way. */
@@ -123,6 +132,7 @@ class DocumentWalk {
     try {
       for (let spot = this.#waiting.pop(); spot !== undefined; spot = this.#waiting.pop()) {
         const inside = this.#visit(spot, spot.type);
+        if (spot.problem !== undefined) throw new Misfit(spot, spot.problem);
         // The first on top of the stack, so that faults are found in the order of the document.
         for (let index = inside.length - 1; index >= 0; index--) this.#waiting.push(inside[index] as Spot);
       }
@@ -172,6 +182,12 @@ class DocumentWalk {
     const source = objectAt(spot);
     const inside: Spot[] = [];
     const fields = definition.fields ?? {};
+    const request =
+      definition.resources &&
+      readResourceRequest(definition.resources, source, {
+        build: this.#build,
+        allowUnknown: this.#options.allowUnknownResources ?? this.#options.allowUnknownFields ?? false,
+      });
     for (const [name, value] of Object.entries(source)) {
       const known = Object.hasOwn(fields, name) ? fields[name] : undefined;
       const field: Spot = {
@@ -190,8 +206,12 @@ class DocumentWalk {
       if (value === undefined || value === null) continue;
       this.#countValues(field, 1);
       this.#requireBuild(field, 'exists', field.type.since);
-      const type = settingsType(definition, name, source);
-      inside.push(type === undefined ? field : { ...field, type: parseFieldType(type) });
+      const type = name === 'Settings' && request ? request.settings : settingsType(definition, name, source);
+      inside.push({
+        ...field,
+        ...(type !== undefined && { type: parseFieldType(type) }),
+        problem: request?.problems[name as keyof typeof request.problems],
+      });
     }
     return inside;
   }

@@ -18,10 +18,26 @@ export interface DocumentDefinition {
     readonly of: string;
     readonly types: Readonly<Record<string, string>>;
   };
+  /** The types of `Settings` and `RequestType` depend on the resource that `ResourcePath` names. */
+  readonly resources?: readonly Resource[];
   readonly values?: readonly (string | number)[];
   readonly valuesSince?: Readonly<Record<string, number>>;
   /** The name for an integer, for example of flags. */
   readonly integer?: string;
+}
+
+/** A part of a compute system that a request can change while the system exists. */
+export interface Resource {
+  /** In it `%d` stands for a number in decimal digits, and `%s` for a name without a slash. */
+  readonly path: string;
+  /** The type of `Settings`, as fields have theirs. */
+  readonly settings: string;
+  /** The request types that it takes. @default each */
+  readonly requests?: readonly ('Add' | 'Remove' | 'Update')[];
+  /** The Windows build with which it came, if not the oldest one. */
+  readonly since?: number;
+  /** The service does not look at the settings of a `Remove`. */
+  readonly ignoredOnRemove?: boolean;
 }
 
 /** The definitions of one family of documents by name. */

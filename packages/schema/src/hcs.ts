@@ -4,8 +4,8 @@
  */
 import { checkerOf } from './document-checker.ts';
 import type { Documents } from './generated/hcs/v2.ts';
-import { table } from './generated/hcs/v2-table.ts';
+import { hcsTable } from './hcs-table.ts';
 
 export type { CheckOptions, DocumentFault } from './document-checker.ts';
 export type * from './generated/hcs/v2.ts';
-export const { checkDocument, findFault } = checkerOf<Documents>(table);
+export const { checkDocument, findFault } = checkerOf<Documents>(hcsTable);

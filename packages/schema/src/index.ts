@@ -6,3 +6,4 @@ export * from './guest-resources.ts';
 export * from './hresult.ts';
 export * from './oci.ts';
 export * from './result-predicates.ts';
+export * from './wait-constants.ts';

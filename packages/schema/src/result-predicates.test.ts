@@ -68,3 +68,33 @@ test('hasResult finds any of several codes, and causes in a circle end', () => {
   assert.ok(hasResult(circle, 'E_ABORT', 'E_FAIL'));
   assert.equal(hasResult(circle, 'E_ABORT'), false);
 });
+
+/**
+ * Upstream's rules (`internal/hcs/errors.go`, `errors.go`): its predicates, and the errors for which each is true. In
+ * our codes, as the README's table has them.
+ */
+const upstreamRules: [predicate: string, ours: keyof typeof questions, holdsFor: HResultName[]][] = [
+  ['IsNotExist', 'isNotFound', ['HCS_E_SYSTEM_NOT_FOUND', 'ERROR_NOT_FOUND']],
+  ['IsNotExist, of HNS', 'isNotFound', ['HCN_E_ENDPOINT_NOT_FOUND', 'HCN_E_NETWORK_NOT_FOUND']],
+  ['IsAlreadyClosed', 'isAlreadyClosed', ['ERROR_INVALID_HANDLE']],
+  ['IsPending', 'isPending', ['ERROR_VMCOMPUTE_OPERATION_PENDING']],
+  ['IsTimeout', 'isTimeout', ['HCS_E_OPERATION_TIMEOUT']],
+  [
+    'IsAlreadyStopped',
+    'isAlreadyStopped',
+    ['HCS_E_SYSTEM_ALREADY_STOPPED', 'HCS_E_PROCESS_ALREADY_STOPPED', 'ERROR_NOT_FOUND'],
+  ],
+  [
+    'IsNotSupported',
+    'isNotSupported',
+    ['HCS_E_INVALID_JSON', 'ERROR_INVALID_DATA', 'ERROR_NOT_SUPPORTED', 'HCS_E_UNKNOWN_MESSAGE'],
+  ],
+  ['IsOperationInvalidState', 'isInvalidState', ['HCS_E_INVALID_STATE']],
+  ['IsAccessIsDenied', 'isAccessDenied', ['E_ACCESSDENIED']],
+];
+
+for (const [predicate, ours, holdsFor] of upstreamRules) {
+  test(`${ours} is true where upstream's ${predicate} is`, () => {
+    for (const code of holdsFor) assert.ok(questions[ours](failure(code)), code);
+  });
+}

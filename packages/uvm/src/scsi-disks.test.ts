@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { GuestConnection } from '@hcsshim/bridge';
 import { type ComputeSystem, HcsError, isHcsError } from '@hcsshim/hcs';
+import type { ModifySettingRequest } from '@hcsshim/schema';
 import { ScsiDisks } from './scsi-disks.ts';
 
 /** Records what is asked of host and guest; the one request fails that `refused` names. */
@@ -14,7 +15,7 @@ function stage(refused = { call: '' }): { disks: ScsiDisks; calls: string[] } {
   };
   const system = {
     id: 'vm',
-    modify: ({ RequestType, ResourcePath }) =>
+    modify: ({ RequestType, ResourcePath }: ModifySettingRequest) =>
       note(`host ${RequestType} ${ResourcePath.replace(/^.*Scsi/, '')}`),
   } as Partial<ComputeSystem> as ComputeSystem;
   const guest = {

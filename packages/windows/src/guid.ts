@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 const pattern = /^\{?([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})\}?$/i;
 
 /** The 16 bytes of a GUID as Windows keeps it: the first three fields little-endian, the rest as written. */
@@ -26,4 +28,12 @@ export function guidFromBytes(bytes: Buffer): string {
     rest.slice(0, 4),
     rest.slice(4),
   ].join('-');
+}
+
+/**
+ * The GUID whose bytes are the first 16 of the SHA-1 of `source`: always the same for the same text, as hcsshim's
+ * `NewGUID`. The GUID that Windows gives a layer's name is another one, ask `NameToGuid` for it.
+ */
+export function newGuid(source: string): string {
+  return guidFromBytes(createHash('sha1').update(source, 'utf8').digest().subarray(0, 16));
 }

@@ -34,7 +34,7 @@ export {
 export { DllCallError, type StatusKind } from './dll-call-error.ts';
 export * from './dlls/index.ts';
 export { EventWatch } from './event-watch.ts';
-export { guidFromBytes, guidToBytes } from './guid.ts';
+export { guidFromBytes, guidToBytes, newGuid } from './guid.ts';
 export { streamFromHandle } from './handle-stream.ts';
 export * from './job-object/index.ts';
 export { MissingProcedureError } from './missing-procedure-error.ts';

@@ -52,7 +52,7 @@ export const devices: Record<string, ContractTest> = {
       { ResourcePath: lun(64), ...add },
       { ResourcePath: lun(0, '7'), ...add },
       { ResourcePath: lun(0), RequestType: 'Update', Settings: disk },
-      { ResourcePath: 'VirtualMachine/Devices/VirtualSmb/Shares', ...add },
+      { ResourcePath: 'VirtualMachine/Devices/VirtualSmb/Shares', Settings: { Name: 'share', Path: '/' } },
     ] as const) {
       await assertFails(system.modify(unsupported), 'ERROR_NOT_SUPPORTED', unsupported.ResourcePath);
     }

@@ -7,12 +7,20 @@ import {
   type ServiceProperties,
   type ServicePropertyQuery,
 } from '@hcsshim/schema/hcs';
+import { checkDocument as checkContainerDocument } from '@hcsshim/schema/hcs-v1';
 import { type ComputeApi, computeApi, windowsBuild } from '@hcsshim/windows';
-import type { CallOptions, ComputeService, ComputeSystem, OpenSystemOptions } from '../compute-service.ts';
+import type {
+  CallOptions,
+  ComputeService,
+  ComputeSystem,
+  ContainerDocument,
+  OpenSystemOptions,
+} from '../compute-service.ts';
 import { operationTimeout, type TimeoutName } from '../operation-timeout.ts';
 import { PendingOperations } from '../pending-operations.ts';
 import { phase } from '../phase.ts';
 import { computeCall, enumerateSystems, getServiceProperties, modifyServiceSettings } from './api-calls.ts';
+import { isContainerDocument } from './container-document.ts';
 import { invalidAnswer, type ServiceCallOptions, serviceCall } from './service-call.ts';
 import { WindowsComputeSystem } from './windows-compute-system.ts';
 
@@ -40,14 +48,13 @@ class WindowsComputeService implements ComputeService {
 
   async create(
     id: string,
-    document: ComputeSystemDocument,
+    document: ComputeSystemDocument | ContainerDocument,
     { signal, onEvent }: OpenSystemOptions = {},
   ): Promise<ComputeSystem> {
     const options = this.#call(`create compute system "${id}"`, signal, id, 'SYSTEMCREATE');
     return serviceCall(options, (call) =>
       phase('windows: create', id, async () => {
-        const build = windowsBuild();
-        checkDocument('ComputeSystem', document, build === undefined ? {} : { build });
+        checkSystemDocument(document);
         const handle = await call.api.createSystem(id, JSON.stringify(document), computeCall(call));
         return WindowsComputeSystem.adopt(id, handle, call, { pending: this.#pending, onEvent, isNew: true });
       }),
@@ -120,4 +127,14 @@ class WindowsComputeService implements ComputeService {
       subject,
     };
   }
+}
+
+function checkSystemDocument(document: ComputeSystemDocument | ContainerDocument): void {
+  // What the environment adds to a document of schema 1 may be what no schema knows.
+  if (isContainerDocument(document)) {
+    checkContainerDocument('ContainerConfig', document, { allowUnknownFields: true });
+    return;
+  }
+  const build = windowsBuild();
+  checkDocument('ComputeSystem', document, build === undefined ? {} : { build });
 }

@@ -16,6 +16,7 @@ import {
   checkDocument as checkV1,
   findFault as findV1Fault,
   type PropertyQuery as PropertyQueryV1,
+  type ResourceModificationRequestResponse,
 } from '@hcsshim/schema/hcs-v1';
 import {
   type ComputeApi,
@@ -40,6 +41,7 @@ import {
 } from './api-calls.ts';
 import { hasCode, systemHasEnded } from './error-code.ts';
 import { exitOf, readExitDocument } from './exit-document.ts';
+import { modificationText } from './modification-request.ts';
 import { destroyStreams, noStreams, openStreams } from './process-streams.ts';
 import { invalidAnswer, type RunningCall, type ServiceCallOptions, serviceCall } from './service-call.ts';
 import { systemEvent } from './system-events.ts';
@@ -199,10 +201,12 @@ export class WindowsComputeSystem implements ComputeSystem {
     });
   }
 
-  async modify(request: ModifySettingRequest, { signal }: CallOptions = {}): Promise<void> {
+  async modify(
+    request: ModifySettingRequest | ResourceModificationRequestResponse,
+    { signal }: CallOptions = {},
+  ): Promise<void> {
     await serviceCall(this.#call('modify', signal), async (call) => {
-      const configuration = JSON.stringify(checkDocument('ModifySettingRequest', request));
-      await modifySystem(call, this.#handle, configuration);
+      await modifySystem(call, this.#handle, modificationText(request));
     });
   }
 
