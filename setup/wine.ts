@@ -34,6 +34,11 @@ const standIns = [
     ],
     libraries: ['-lws2_32'],
   },
+  {
+    dll: 'hvsocket-stand-in.dll',
+    sources: ['hvsocket.c', 'hvsocket.def', 'ledger.c', 'json-line.c'],
+    libraries: ['-lws2_32'],
+  },
 ];
 
 /** Longest that one run waits for another, in milliseconds. */

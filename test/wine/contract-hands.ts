@@ -1,6 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
-import type { HvListener } from '@hcsshim/bridge';
+import type { HvSocket } from '@hcsshim/bridge';
 import { type ComputeService, HcsError } from '@hcsshim/hcs';
 import type { ContractHarness, ForeignOwner } from '@hcsshim/hcs/contract';
 import type { ComputeSystemDocument } from '@hcsshim/schema';
@@ -8,40 +7,28 @@ import { encodeError } from '../../packages/engine/src/control-protocol.ts';
 import { LineChannel } from '../../packages/engine/src/line-channel.ts';
 
 /**
- * What a contract test under Wine does where its DLL does not reach: hvsockets, and what no caller can do. Each
- * call has a connection of its own, over loopback TCP: one line there, one line back. After a line
- * `{"stream":true}` the connection is the bytes of an hvsocket. Closing it before the answer gives the call up.
+ * What a contract test under Wine does where its DLLs do not reach: what no caller can do. Each call has a
+ * connection of its own, over loopback TCP: one line there, one line back.
  */
 export interface HandRequest {
   hand: 'open' | 'close' | keyof typeof hands;
-  /** Number of a listener or owner that an earlier call gave. */
+  /** Number of an owner that an earlier call gave. */
   number?: number;
-  vmId?: string;
-  port?: number;
   id?: string;
   document?: ComputeSystemDocument;
 }
 
-export type HandAnswer = { result: unknown } | { stream: true } | { error: ReturnType<typeof encodeError> };
+export type HandAnswer = { result: unknown } | { error: ReturnType<typeof encodeError> };
 
 /** A harness that is open, and what it has given out. */
 interface OpenHarness {
   harness: ContractHarness;
-  listeners: HvListener[];
   owners: ForeignOwner[];
 }
 
-type Hand = (open: OpenHarness, request: HandRequest, signal: AbortSignal) => Promise<unknown>;
+type Hand = (open: OpenHarness, request: HandRequest) => Promise<unknown>;
 
 const hands = {
-  listen: async ({ harness, listeners }, { vmId = '', port = 0 }) => {
-    const listener = await harness.sockets.listen(vmId, port);
-    return { number: listeners.push(listener) - 1, port: listener.port };
-  },
-  accept: async ({ listeners }, { number = -1 }, signal) => listeners[number]?.accept({ signal }),
-  closeListener: async ({ listeners }, { number = -1 }) => listeners[number]?.[Symbol.asyncDispose](),
-  connect: async ({ harness }, { vmId = '', port = 0 }, signal) =>
-    harness.sockets.connect(vmId, port, { signal }),
   createDisk: async ({ harness }) => harness.createDisk(),
   killMonitor: async ({ harness }, { id = '' }) => harness.killMonitor(id),
   createElsewhere: async ({ harness, owners }, { id = '', document }) => {
@@ -90,6 +77,14 @@ export class ContractHands implements AsyncDisposable {
     };
   }
 
+  /** Its hvsockets likewise. */
+  get sockets(): HvSocket {
+    return {
+      listen: async (vmId, port) => this.#current().harness.sockets.listen(vmId, port),
+      connect: async (vmId, port, options) => this.#current().harness.sockets.connect(vmId, port, options),
+    };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -109,24 +104,14 @@ export class ContractHands implements AsyncDisposable {
 
   #accept(socket: Socket): void {
     this.#sockets.add(socket);
-    const gone = new AbortController();
     socket.on('error', () => {});
-    socket.once('close', () => {
-      this.#sockets.delete(socket);
-      gone.abort();
-    });
+    socket.once('close', () => this.#sockets.delete(socket));
     const channel = new LineChannel(socket, async (request) => {
       // Nothing more comes by lines. The answer goes out by the same channel.
       channel.release();
       const send = (answer: HandAnswer) => channel.send(answer);
       try {
-        const result = await this.#call(request as HandRequest, gone.signal);
-        if (isStream(result)) {
-          if (socket.destroyed) result.destroy();
-          send({ stream: true });
-          tunnel(socket, result);
-          return;
-        }
+        const result = await this.#call(request as HandRequest);
         send({ result: result ?? null });
       } catch (error) {
         send({ error: encodeError(error) });
@@ -136,17 +121,17 @@ export class ContractHands implements AsyncDisposable {
     });
   }
 
-  async #call(request: HandRequest, signal: AbortSignal): Promise<unknown> {
+  async #call(request: HandRequest): Promise<unknown> {
     const { hand } = request;
     if (hand === 'close') return this.#closeHarness();
     if (hand === 'open') {
       await this.#closeHarness();
       const harness = await this.#openHarness();
-      this.#open = { harness, listeners: [], owners: [] };
+      this.#open = { harness, owners: [] };
       return { prefix: harness.id(''), document: harness.document() };
     }
     const work: Hand = hands[hand];
-    return work(this.#current(), request, signal);
+    return work(this.#current(), request);
   }
 
   async #closeHarness(): Promise<void> {
@@ -156,16 +141,4 @@ export class ContractHands implements AsyncDisposable {
     for (const owner of open.owners) await owner.kill();
     await open.harness[Symbol.asyncDispose]();
   }
-}
-
-function isStream(value: unknown): value is Duplex {
-  return typeof value === 'object' && value !== null && 'pipe' in value;
-}
-
-/** Bytes and ends go both ways; what breaks one breaks the other. */
-function tunnel(socket: Socket, stream: Duplex): void {
-  stream.on('error', () => socket.resetAndDestroy());
-  stream.once('close', () => socket.destroySoon());
-  socket.once('close', () => stream.destroy());
-  socket.pipe(stream).pipe(socket);
 }

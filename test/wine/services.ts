@@ -8,6 +8,8 @@ import type { ComputeSystemDocument } from '@hcsshim/schema';
 import { openLinuxHarness } from '../../packages/engine/src/contract/linux-harness.ts';
 import { computeServiceBackend } from './compute-service-backend.ts';
 import { ContractHands } from './contract-hands.ts';
+import { HvSocketService } from './hv-socket-service.ts';
+import { LoopbackHvSocket } from './loopback-hv-socket.ts';
 import { memoryBackend } from './memory-backend.ts';
 import { StandInService } from './stand-in-service.ts';
 
@@ -39,7 +41,11 @@ export interface WineTestServices extends AsyncDisposable {
 export async function startWineTestServices(): Promise<WineTestServices> {
   await using started = new AsyncDisposableStack();
   const memory = started.use(await StandInService.start(memoryBackend));
-  const environment: Record<string, string> = { HCSSHIM_STAND_IN_PORT: String(memory.port) };
+  const loopback = started.use(await HvSocketService.start(new LoopbackHvSocket()));
+  const environment: Record<string, string> = {
+    HCSSHIM_STAND_IN_PORT: String(memory.port),
+    HCSSHIM_STAND_IN_HVSOCKET_PORT: String(loopback.port),
+  };
   if (process.geteuid?.() === 0) {
     const stateDirectory = await mkdtemp(join(tmpdir(), 'hcs-wine-'));
     started.defer(() => rm(stateDirectory, { recursive: true, force: true }));
@@ -58,6 +64,8 @@ export async function startWineTestServices(): Promise<WineTestServices> {
       ),
     );
     const contract = started.use(await StandInService.start(computeServiceBackend(hands.compute)));
+    const contractSockets = started.use(await HvSocketService.start(hands.sockets));
+    environment.HCSSHIM_STAND_IN_CONTRACT_HVSOCKET_PORT = String(contractSockets.port);
     environment.HCSSHIM_CONTRACT_HANDS_PORT = String(hands.port);
     environment.HCSSHIM_STAND_IN_CONTRACT_PORT = String(contract.port);
   }

@@ -25,6 +25,8 @@ export interface CallbackTypes {
   HCS_OPERATION_COMPLETION: Handle<'HCS_OPERATION'>;
   HCS_EVENT_CALLBACK: ComputeEvent;
   HCS_NOTIFICATION_CALLBACK: Notification;
+  /** Whether the wait ended by its time. */
+  WAITORTIMERCALLBACK: boolean;
 }
 
 type CallbackName = keyof CallbackTypes;
@@ -101,6 +103,10 @@ const registrations: Record<CallbackName, { parameters: string[]; call: (...valu
     parameters: ['uint32', 'uint64', 'uint32', 'uint64'],
     call: (type: number, context: Number64, status: number, data: Number64) =>
       deliver(BigInt(context), { type, status, data: readString(BigInt(data)) }),
+  },
+  WAITORTIMERCALLBACK: {
+    parameters: ['uint64', 'uint8'],
+    call: (context: Number64, isTimeout: number) => deliver(BigInt(context), isTimeout !== 0),
   },
 };
 

@@ -22,6 +22,7 @@ export {
 } from './compute-system.ts';
 export { DllCallError, type StatusKind } from './dll-call-error.ts';
 export * from './dlls/index.ts';
+export { EventWatch } from './event-watch.ts';
 export { guidFromBytes, guidToBytes } from './guid.ts';
 export { streamFromHandle } from './handle-stream.ts';
 export { MissingProcedureError } from './missing-procedure-error.ts';
@@ -41,4 +42,5 @@ export type {
   ProcessInformation,
   ReturnKind,
 } from './procedure.ts';
+export { streamFromSocket } from './socket-stream.ts';
 export { windowsBuild } from './windows-build.ts';

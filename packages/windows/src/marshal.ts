@@ -38,6 +38,7 @@ interface OutputCodec {
 
 const handleNames: Record<HandleName, true> = {
   HANDLE: true,
+  SOCKET: true,
   HCS_SYSTEM: true,
   HCS_PROCESS: true,
   HCS_OPERATION: true,
@@ -205,7 +206,8 @@ export class Marshaller {
 
   /** Whether a failure is told by the thread's last error, which must be read at once. */
   get usesLastError(): boolean {
-    return this.#procedure.returns === 'BOOL' || isHandleName(this.#procedure.returns);
+    const { returns } = this.#procedure;
+    return returns === 'BOOL' || returns === 'SOCKET_ERROR' || isHandleName(returns);
   }
 
   /** Throws a TypeError that names procedure and parameter when a value does not fit. */
@@ -266,7 +268,10 @@ export class Marshaller {
     if (code !== undefined) {
       const status = Number(returned);
       if (code.failed(status)) throw new DllCallError({ ...failure, kind: code.kind, status });
-    } else if (this.usesLastError && BigInt(returned as number | bigint) === 0n) {
+    } else if (
+      this.usesLastError &&
+      isFailure(this.#procedure.returns, BigInt(returned as number | bigint))
+    ) {
       throw new DllCallError({ ...failure, kind: 'WIN32_ERROR', status: lastError });
     }
   }
@@ -282,10 +287,19 @@ export class Marshaller {
   }
 }
 
+/** Whether a value tells that the thread's last error says why there is no other. */
+function isFailure(kind: Procedure['returns'], returned: bigint): boolean {
+  if (kind === 'SOCKET') return returned === invalidSocket;
+  return kind === 'SOCKET_ERROR' ? returned !== 0n : returned === 0n;
+}
+
+/** `INVALID_SOCKET` (winsock2.h). */
+const invalidSocket = (1n << 64n) - 1n;
+
 function nativeReturn(kind: Procedure['returns']): NativeType {
   const code = codes[kind];
   if (code !== undefined) return code.native;
   if (kind === 'void') return 'void';
-  if (kind === 'BOOL' || kind === 'INT') return 'int32';
+  if (kind === 'BOOL' || kind === 'SOCKET_ERROR' || kind === 'INT') return 'int32';
   return kind === 'DWORD' ? 'uint32' : 'uint64';
 }

@@ -6,6 +6,7 @@
 /** Kinds of handles. Each is a type of its own, so that a process cannot be handed over for a system. */
 export type HandleName =
   | 'HANDLE'
+  | 'SOCKET'
   | 'HCS_SYSTEM'
   | 'HCS_PROCESS'
   | 'HCS_OPERATION'
@@ -93,8 +94,9 @@ export type ParameterKind =
 
 /**
  * - Codes, which become a {@link DllCallError} when they tell of a failure: `HRESULT` and `NTSTATUS` (negative),
- *   `WIN32_ERROR` and `CONFIGRET` (not 0), `BOOL` (0, with the thread's last error).
- * - A handle: null becomes an error with the thread's last error.
+ *   `WIN32_ERROR` and `CONFIGRET` (not 0), `BOOL` (0) and `SOCKET_ERROR` (not 0), both with the thread's last error,
+ *   which is Winsock's too.
+ * - A handle: null, or for a `SOCKET` all ones, becomes an error with the thread's last error.
  * - `HANDLE?` and its like, numbers and addresses: come back as they are.
  */
 export type ReturnKind =
@@ -104,6 +106,7 @@ export type ReturnKind =
   | 'WIN32_ERROR'
   | 'CONFIGRET'
   | 'BOOL'
+  | 'SOCKET_ERROR'
   | 'DWORD'
   | 'INT'
   | 'UINT64'

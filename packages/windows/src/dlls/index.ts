@@ -15,6 +15,7 @@ import { ntdll } from './ntdll.ts';
 import { offreg } from './offreg.ts';
 import { virtdisk } from './virtdisk.ts';
 import { vmcompute } from './vmcompute.ts';
+import { winsock } from './winsock.ts';
 
 export {
   advapi32,
@@ -33,6 +34,7 @@ export {
   offreg,
   virtdisk,
   vmcompute,
+  winsock,
 };
 
 /** Every DLL that this package calls, the Host Compute Service's own first. */
@@ -48,6 +50,7 @@ export const dlls: readonly Dll[] = [
   cfgmgr32,
   netapi32,
   iphlpapi,
+  winsock,
   offreg,
   cimfs,
   bindfltapi,

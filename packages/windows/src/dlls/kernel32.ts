@@ -27,6 +27,35 @@ export const kernel32 = {
       immediate: true,
       purpose: 'Close a handle of the kernel',
     },
+    CreateEventW: {
+      returns: 'HANDLE',
+      parameters: {
+        attributes: 'memory SECURITY_ATTRIBUTES',
+        manualReset: 'BOOL',
+        initialState: 'BOOL',
+        name: 'PCWSTR?',
+      },
+      immediate: true,
+      purpose: 'Make an event, for Winsock or an overlapped call to signal',
+    },
+    RegisterWaitForSingleObject: {
+      returns: 'BOOL',
+      parameters: {
+        wait: 'out HANDLE',
+        object: 'HANDLE',
+        callback: 'CALLBACK',
+        context: 'CONTEXT?',
+        milliseconds: 'DWORD',
+        flags: 'DWORD',
+      },
+      immediate: true,
+      purpose: 'Have the signals of an object told, by a thread of Windows',
+    },
+    UnregisterWaitEx: {
+      returns: 'BOOL',
+      parameters: { wait: 'HANDLE', completionEvent: 'HANDLE?' },
+      purpose: 'End that; can wait until a callback under way has returned',
+    },
     CreatePipe: {
       returns: 'BOOL',
       parameters: {
