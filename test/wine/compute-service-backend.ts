@@ -170,9 +170,14 @@ async function close(opening: Promise<ComputeSystem>): Promise<void> {
   await system?.[Symbol.asyncDispose]();
 }
 
-/** Documents are checked by the service; here they only must be JSON. */
+/** Documents are checked by the service; here they only must be JSON. Files are where the service has them. */
 function required<T>(text: string): T {
-  return JSON.parse(text) as T;
+  return JSON.parse(text, (_key, value) => (typeof value === 'string' ? linuxPath(value) : value)) as T;
+}
+
+/** Drive Z: of Wine is the root of Linux. */
+function linuxPath(text: string): string {
+  return /^Z:\\/i.test(text) ? text.slice(2).replaceAll('\\', '/') : text;
 }
 
 function optional<T>(text: string | null): T | undefined {

@@ -58,6 +58,8 @@ export async function startWineTestServices(): Promise<WineTestServices> {
     );
     const service = started.use(await StandInService.start(computeServiceBackend(engine.compute)));
     environment.HCSSHIM_STAND_IN_ENGINE_PORT = String(service.port);
+    const engineSockets = started.use(await HvSocketService.start(engine.sockets));
+    environment.HCSSHIM_STAND_IN_ENGINE_HVSOCKET_PORT = String(engineSockets.port);
     const hands = started.use(
       await ContractHands.start(() =>
         openLinuxHarness({ name: 'sandbox', options: { agentCommand } }, contractDocument),

@@ -35,18 +35,15 @@ export class WindowsHvListener implements HvListener {
     address: Buffer,
     port: number,
   ): Promise<WindowsHvListener> {
-    let listener: WindowsHvListener | undefined;
-    try {
-      winsock.bind({ socket, address, length: address.length });
-      listener = new WindowsHvListener(winsock, socket, port);
-      winsock.WSAEventSelect({ socket, event: listener.#watch.event, networkEvents: FD_ACCEPT });
-      winsock.listen({ socket, backlog });
-      return listener;
-    } catch (error) {
-      winsock.closesocket({ socket });
-      await listener?.#watch[Symbol.asyncDispose]();
-      throw error;
-    }
+    await using undo = new AsyncDisposableStack();
+    undo.defer(() => winsock.closesocket({ socket }));
+    winsock.bind({ socket, address, length: address.length });
+    const listener = new WindowsHvListener(winsock, socket, port);
+    undo.use(listener.#watch);
+    winsock.WSAEventSelect({ socket, event: listener.#watch.event, networkEvents: FD_ACCEPT });
+    winsock.listen({ socket, backlog });
+    undo.move();
+    return listener;
   }
 
   async accept({ signal }: { signal?: AbortSignal } = {}): Promise<Duplex> {
