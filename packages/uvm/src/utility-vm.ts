@@ -210,7 +210,11 @@ function serveEntropy(listener: HvListener): void {
 }
 
 function forwardLog(listener: HvListener, write: (line: string) => void): void {
-  void forEachConnection(listener, (stream) => readLines(stream, write));
+  void forEachConnection(listener, (stream) => {
+    readLines(stream, write);
+    // The guest hears nothing on it, so its end is the end: the other half would stay open.
+    stream.once('end', () => stream.destroy());
+  });
 }
 
 /** Takes as many connections at a time as an honest guest makes: each costs memory of the host. */
