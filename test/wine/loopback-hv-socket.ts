@@ -3,7 +3,7 @@ import { type Duplex, duplexPair } from 'node:stream';
 import type { HvListener, HvSocket } from '@hcsshim/bridge';
 
 /** `HV_GUID_LOOPBACK`. */
-export const loopbackId = 'e0e16197-dd56-4a10-9195-5ee7a155a838';
+const loopbackId = 'e0e16197-dd56-4a10-9195-5ee7a155a838';
 
 /** Ports on which somebody is already. */
 export const LoopbackPort = {

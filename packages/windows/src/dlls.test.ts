@@ -31,7 +31,7 @@ describe('the tables of procedures', () => {
   test('name each DLL once, as a file in lower case', () => {
     const files = dlls.map(({ file }) => file);
     assert.equal(new Set(files).size, files.length);
-    for (const file of files) assert.match(file, /^[a-z0-9-]+\.(dll|exe)$/);
+    for (const file of files) assert.match(file, /^[a-z0-9_-]+\.(dll|exe)$/);
   });
 
   test('have builds of Windows, none older than its DLL', () => {

@@ -26,6 +26,13 @@ export { EventWatch } from './event-watch.ts';
 export { guidFromBytes, guidToBytes } from './guid.ts';
 export { streamFromHandle } from './handle-stream.ts';
 export { MissingProcedureError } from './missing-procedure-error.ts';
+export {
+  type ConnectNamedPipeOptions,
+  connectNamedPipe,
+  type ListenNamedPipeOptions,
+  listenNamedPipe,
+  type NamedPipeListener,
+} from './named-pipe.ts';
 export { type OperationOptions, runOperation, runProcessOperation } from './operation.ts';
 export { OperationTimeoutError } from './operation-timeout-error.ts';
 export { OwnedHandle } from './owned-handle.ts';

@@ -289,12 +289,13 @@ export class Marshaller {
 
 /** Whether a value tells that the thread's last error says why there is no other. */
 function isFailure(kind: Procedure['returns'], returned: bigint): boolean {
-  if (kind === 'SOCKET') return returned === invalidSocket;
+  if (kind === 'SOCKET') return returned === allOnes;
+  if (kind === 'HANDLE' && returned === allOnes) return true;
   return kind === 'SOCKET_ERROR' ? returned !== 0n : returned === 0n;
 }
 
-/** `INVALID_SOCKET` (winsock2.h). */
-const invalidSocket = (1n << 64n) - 1n;
+/** `INVALID_SOCKET` (winsock2.h) and `INVALID_HANDLE_VALUE` (handleapi.h). */
+const allOnes = (1n << 64n) - 1n;
 
 function nativeReturn(kind: Procedure['returns']): NativeType {
   const code = codes[kind];

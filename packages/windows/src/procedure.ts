@@ -96,7 +96,7 @@ export type ParameterKind =
  * - Codes, which become a {@link DllCallError} when they tell of a failure: `HRESULT` and `NTSTATUS` (negative),
  *   `WIN32_ERROR` and `CONFIGRET` (not 0), `BOOL` (0) and `SOCKET_ERROR` (not 0), both with the thread's last error,
  *   which is Winsock's too.
- * - A handle: null, or for a `SOCKET` all ones, becomes an error with the thread's last error.
+ * - A handle: null, or all ones for a `SOCKET` and also for a `HANDLE`, becomes an error with the thread's last error.
  * - `HANDLE?` and its like, numbers and addresses: come back as they are.
  */
 export type ReturnKind =

@@ -6,7 +6,7 @@
  *             34     0
  */
 import { HcsError } from '@hcsshim/schema';
-import { guidFromBytes, guidToBytes } from '@hcsshim/windows';
+import { guidToBytes } from '@hcsshim/windows';
 
 /** `AF_HYPERV` and `HV_PROTOCOL_RAW`. */
 export const hyperVFamily = 34;
@@ -33,7 +33,7 @@ const vsockTemplate = '00000000-facb-11e6-bd58-64006a7986d3';
 const highestPort = 0xfffffffe;
 
 /** The service id of a vsock port, lower case. */
-export function serviceIdOfPort(port: number): string {
+function serviceIdOfPort(port: number): string {
   return port.toString(16).padStart(8, '0') + vsockTemplate.slice(8);
 }
 
@@ -55,11 +55,6 @@ export function hyperVAddress(action: string, vmId: string, port: number): Buffe
   address.set(guidBytes(action, vmId), 4);
   address.set(guidToBytes(serviceIdOfPort(port)), 20);
   return address;
-}
-
-/** VM and service of a `SOCKADDR_HV`. */
-export function readHyperVAddress(address: Buffer): { vmId: string; serviceId: string } {
-  return { vmId: guidFromBytes(address.subarray(4, 20)), serviceId: guidFromBytes(address.subarray(20, 36)) };
 }
 
 function guidBytes(action: string, vmId: string): Buffer {
