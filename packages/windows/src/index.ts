@@ -38,6 +38,13 @@ export { guidFromBytes, guidToBytes, newGuid } from './guid.ts';
 export { streamFromHandle } from './handle-stream.ts';
 export * from './job-object/index.ts';
 export { MissingProcedureError } from './missing-procedure-error.ts';
+export {
+  type ConnectNamedPipeOptions,
+  connectNamedPipe,
+  type ListenNamedPipeOptions,
+  listenNamedPipe,
+  type NamedPipeListener,
+} from './named-pipe.ts';
 export { type DirectoryEntry, listObjectDirectory } from './object-directory.ts';
 export { runOperation, runProcessOperation } from './operation.ts';
 export { OperationTimeoutError } from './operation-timeout-error.ts';

@@ -100,7 +100,7 @@ export type ParameterKind =
  *   which is Winsock's too.
  * - `HRESULT or pending`: as an HRESULT, but ERROR_VMCOMPUTE_OPERATION_PENDING (0xC0370103) is no failure; the
  *   results have `pending` for it.
- * - A handle: null, or for a `SOCKET` and a `HANDLE` all ones (for a `SOCKET` those alone), becomes an error with the thread's last error.
+ * - A handle: null, or all ones for a `SOCKET` and also for a `HANDLE`, becomes an error with the thread's last error.
  * - `HANDLE?` and its like, numbers and addresses: come back as they are.
  */
 export type ReturnKind =

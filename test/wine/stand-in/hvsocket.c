@@ -203,6 +203,8 @@ int WSAAPI hv_closesocket(SOCKET socket) {
   ledger_count_call("closesocket");
   AcquireSRWLockExclusive(&lock);
   hv_socket_entry **slot = slot_of(socket);
+  /* Wakes connect_now; in Wine a close alone does not. */
+  if (slot != NULL && (*slot)->state == CONNECTING) shutdown(socket, SD_BOTH);
   if (slot != NULL) forget(slot);
   ReleaseSRWLockExclusive(&lock);
   return closesocket(socket);
@@ -214,6 +216,12 @@ int WSAAPI hv_setsockopt(SOCKET socket, int level, int option, const char *value
   if (level != HV_PROTOCOL_RAW || option != HVSOCKET_CONNECT_TIMEOUT) return fail(WSAENOPROTOOPT);
   if (value == NULL || length != sizeof(ULONG)) return fail(WSAEFAULT);
   return *(const ULONG *)value <= HVSOCKET_CONNECT_TIMEOUT_MAX ? 0 : fail(WSAEINVAL);
+}
+
+/* With the lock held. Once it is closed, its number and its event's may be somebody else's. */
+static void signal(const hv_socket_entry *entry) {
+  hv_socket_entry **slot = slot_of(entry->socket);
+  if (slot != NULL && *slot == entry && entry->event != NULL) SetEvent(entry->event);
 }
 
 /* The thread needs the code of this DLL, whose caller may unload it: it stays. */
@@ -235,7 +243,7 @@ static DWORD WINAPI watch_listener(LPVOID argument) {
   AcquireSRWLockExclusive(&lock);
   entry->link = INVALID_SOCKET;
   entry->is_unserved = TRUE;
-  if (slot_of(entry->socket) != NULL && entry->event != NULL) SetEvent(entry->event);
+  signal(entry);
   ReleaseSRWLockExclusive(&lock);
   release(entry);
   return 0;
@@ -304,7 +312,7 @@ static int connect_now(hv_socket_entry *entry) {
   entry->connect_error = error;
   entry->state = error == 0 ? CONNECTED : FAILED;
   if (error == 0) remember_ends(entry);
-  if (slot_of(entry->socket) != NULL && entry->event != NULL) SetEvent(entry->event);
+  signal(entry);
   ReleaseSRWLockExclusive(&lock);
   return error;
 }

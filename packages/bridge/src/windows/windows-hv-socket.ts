@@ -67,8 +67,11 @@ export class WindowsHvSocket implements HvSocket {
 
   async #connect(action: string, address: Buffer, signal: AbortSignal | undefined): Promise<Duplex> {
     const { closesocket, setsockopt, WSAEventSelect } = this.#winsock;
-    const connected = Promise.withResolvers<void>();
-    await using watch = EventWatch.open(connected.resolve);
+    const connected = Promise.withResolvers<number>();
+    await using watch = EventWatch.open(() => {
+      const result = this.#connectResult(socket, watch.event);
+      if (result !== undefined) connected.resolve(result);
+    });
     const socket = openSocket(this.#winsock);
     try {
       const timeout = Buffer.alloc(4);
@@ -77,8 +80,7 @@ export class WindowsHvSocket implements HvSocket {
       setsockopt({ socket, ...option, value: timeout, length: timeout.length });
       WSAEventSelect({ socket, event: watch.event, networkEvents: FD_CONNECT });
       if (!this.#beginToConnect(socket, address)) {
-        await this.#before(action, connected.promise, signal);
-        const error = this.#connectError(socket, watch.event);
+        const error = await this.#before(action, connected.promise, signal);
         if (error !== 0) throw winsockError(action, error);
       }
       WSAEventSelect({ socket, networkEvents: 0 });
@@ -100,21 +102,27 @@ export class WindowsHvSocket implements HvSocket {
     }
   }
 
-  #connectError(socket: SocketHandle, event: Handle<'HANDLE'>): number {
+  /** Winsock's code, 0 for success, undefined while it is under way. */
+  #connectResult(socket: SocketHandle, event: Handle<'HANDLE'>): number | undefined {
     const networkEvents = Buffer.alloc(networkEventsBytes);
     this.#winsock.WSAEnumNetworkEvents({ socket, event, networkEvents });
+    if ((networkEvents.readUInt32LE(0) & FD_CONNECT) === 0) return undefined;
     return networkEvents.readInt32LE(4 + 4 * FD_CONNECT_BIT);
   }
 
   /** Windows keeps the time too; this is for the case that it does not. */
-  async #before(action: string, connected: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  async #before(
+    action: string,
+    connected: Promise<number>,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
     const givenUp = Promise.withResolvers<never>();
     const abort = (): void => givenUp.reject(signal?.reason);
     const grace = 1_000;
     const timer = setTimeout(() => givenUp.reject(winsockError(action, 10060)), this.#connectTimeout + grace);
     signal?.addEventListener('abort', abort, { once: true });
     try {
-      await Promise.race([connected, givenUp.promise]);
+      return await Promise.race([connected, givenUp.promise]);
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener('abort', abort);

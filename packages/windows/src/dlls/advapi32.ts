@@ -22,6 +22,12 @@ export const advapi32 = {
       },
       purpose: 'Access rights of an open file; free the descriptor with LocalFree',
     },
+    ConvertStringSecurityDescriptorToSecurityDescriptorW: {
+      returns: 'BOOL',
+      parameters: { text: 'PCWSTR', revision: 'DWORD', descriptor: 'out ADDRESS', size: 'memory ULONG' },
+      immediate: true,
+      purpose: 'Who may open a pipe, from SDDL; free the descriptor with LocalFree',
+    },
     SetSecurityInfo: {
       returns: 'WIN32_ERROR',
       parameters: {

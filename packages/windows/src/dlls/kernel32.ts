@@ -87,6 +87,33 @@ export const kernel32 = {
       immediate: true,
       purpose: 'Make a pipe, for the streams of a pseudo console',
     },
+    CreateNamedPipeW: {
+      returns: 'HANDLE',
+      parameters: {
+        name: 'PCWSTR',
+        openMode: 'DWORD',
+        pipeMode: 'DWORD',
+        maxInstances: 'DWORD',
+        outBufferSize: 'DWORD',
+        inBufferSize: 'DWORD',
+        defaultTimeout: 'DWORD',
+        attributes: 'memory SECURITY_ATTRIBUTES',
+      },
+      immediate: true,
+      purpose: 'Make an instance of a named pipe that only some may open',
+    },
+    ConnectNamedPipe: {
+      returns: 'BOOL',
+      parameters: { pipe: 'HANDLE', overlapped: 'memory OVERLAPPED' },
+      immediate: true,
+      purpose: 'Wait for a client of it, overlapped',
+    },
+    CancelIoEx: {
+      returns: 'BOOL',
+      parameters: { file: 'HANDLE', overlapped: 'memory OVERLAPPED' },
+      immediate: true,
+      purpose: 'Give an overlapped call up',
+    },
     // Pseudo consoles
     CreatePseudoConsole: {
       returns: 'HRESULT',
