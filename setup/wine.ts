@@ -1,6 +1,18 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cp, glob, mkdir, mkdtemp, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  cp,
+  glob,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { FileLock } from '@hcsshim/linux';
@@ -75,6 +87,11 @@ const compilerFlags = ['-O2', '-Wall', '-Wextra', '-Werror', '-static-libgcc'];
 export interface WineRun {
   exitCode: number | null;
   signal: NodeJS.Signals | null;
+  /**
+   * Wine's server ended in the middle. That of Wine 8 does when a socket is closed just as bytes arrive on it: it
+   * wakes who waits for the socket, which is gone (`set_fd_signaled` in its fd.c). What was tested then is open.
+   */
+  lostServer: boolean;
 }
 
 /**
@@ -108,7 +125,8 @@ export class Wine implements AsyncDisposable {
   }
 
   /**
-   * Runs Node for Windows with `args`; its output goes where ours does.
+   * Runs Node for Windows with `args`; its output goes where ours does. When Wine's server is lost, the run is ended,
+   * and the next one can begin.
    *
    * @param options.timeout Milliseconds after which it is killed.
    */
@@ -139,10 +157,27 @@ export class Wine implements AsyncDisposable {
         killSignal: 'SIGKILL',
       },
     );
+    // It ends with the server, which otherwise outlives the run.
+    const server = spawn('wineserver', ['-w'], { stdio: 'ignore', env: this.#environment() });
+    server.once('error', () => {});
+    let lostServer = false;
+    server.once('close', () => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      lostServer = true;
+      child.kill('SIGKILL');
+    });
     const { promise, resolve, reject } = Promise.withResolvers<WineRun>();
     child.once('error', reject);
-    child.once('close', (exitCode, signal) => resolve({ exitCode, signal }));
-    return promise;
+    child.once('close', (exitCode, signal) => resolve({ exitCode, signal, lostServer }));
+    try {
+      return await promise;
+    } finally {
+      server.kill();
+      if (lostServer) {
+        await killAllOf(this.#prefix);
+        await this.#startServer();
+      }
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -212,14 +247,20 @@ export class Wine implements AsyncDisposable {
     const isMade = await exists(stamp);
     if (!isMade) await rm(this.#prefix, { recursive: true, force: true });
     await mkdir(this.#prefix, { recursive: true });
-    // It stays for so many seconds after the last program, which makes later starts fast. It and Wine's services
-    // keep open what they get as output.
-    await this.#run('wineserver', ['-p60']);
+    await this.#startServer();
     if (isMade) return;
     await this.#run('wine', ['wineboot', '-i']);
     // A new one is Windows 7, on which Node does not start.
     await this.#run('wine', ['winecfg', '-v', 'win10']);
     await writeFile(stamp, '');
+  }
+
+  /**
+   * It stays for so many seconds after the last program, which makes later starts fast. It and Wine's services keep
+   * open what they get as output.
+   */
+  async #startServer(): Promise<void> {
+    await this.#run('wineserver', ['-p60']);
   }
 
   async #buildPrograms(): Promise<void> {
@@ -253,7 +294,7 @@ export class Wine implements AsyncDisposable {
     };
   }
 
-  /** Runs a tool. Its output goes to a file, see {@link Wine.#ensurePrefix}, and into the error if it fails. */
+  /** Runs a tool. Its output goes to a file, see {@link Wine.#startServer}, and into the error if it fails. */
   async #run(command: string, args: readonly string[], cwd = this.#home): Promise<void> {
     const log = join(this.#home, 'last-command.log');
     await using output = await open(log, 'w');
@@ -287,6 +328,25 @@ function hideVirtualAlloc2(program: Buffer): Buffer {
   }
   program.write('X', at + name.length - 2);
   return program;
+}
+
+/** Kills what runs in the Windows at `prefix`: without a server its threads wait for ever. */
+async function killAllOf(prefix: string): Promise<void> {
+  for (const pid of await readdir('/proc')) {
+    // Once the first thread is gone, only another one's environment can be read.
+    const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
+    const environments = threads.map((thread) =>
+      readFile(`/proc/${pid}/task/${thread}/environ`, 'utf8').catch(() => ''),
+    );
+    const environment = (await Promise.all(environments)).find((text) => text !== '');
+    if (environment?.split('\0').includes(`WINEPREFIX=${prefix}`)) {
+      try {
+        process.kill(Number(pid), 'SIGKILL');
+      } catch {
+        // It has ended meanwhile.
+      }
+    }
+  }
 }
 
 /** As for everything else that is kept between runs. */

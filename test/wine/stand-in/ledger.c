@@ -13,13 +13,14 @@ static LONG open_handles;
 
 /*
  * Nobody tells a DLL that its string was freed. So each string carries a cookie behind its NUL, and is taken
- * for freed when the heap does not know the block any more, or knows it as one of another size or content.
+ * for freed when the heap does not know the block any more, or knows it as one of another size or content. The heap
+ * is asked only when what it keeps before the block is as it was: that of Wine 8 follows whatever is there.
  */
 typedef struct given_string {
   struct given_string *next;
   char *block;
   SIZE_T text_bytes;
-  UINT64 cookie;
+  UINT64 header, cookie;
 } given_string;
 
 static given_string *given;
@@ -75,17 +76,26 @@ PWSTR ledger_give_string(const WCHAR *text, ledger_allocator allocator) {
   memcpy(block, text, text_bytes);
   last_cookie++;
   memcpy(block + text_bytes, &last_cookie, sizeof last_cookie);
-  *entry = (given_string){given, block, text_bytes, last_cookie};
+  *entry = (given_string){.next = given, .block = block, .text_bytes = text_bytes, .cookie = last_cookie};
+  memcpy(&entry->header, block - sizeof entry->header, sizeof entry->header);
   given = entry;
   ReleaseSRWLockExclusive(&lock);
   return (PWSTR)block;
 }
 
+/* Also where the memory is gone. */
+static BOOL has(const char *address, UINT64 value) {
+  UINT64 found;
+  SIZE_T count;
+  return ReadProcessMemory(GetCurrentProcess(), address, &found, sizeof found, &count) && count == sizeof found &&
+         found == value;
+}
+
 static BOOL is_still_there(const given_string *entry) {
   HANDLE heap = GetProcessHeap();
-  return HeapValidate(heap, 0, entry->block) &&
-         HeapSize(heap, 0, entry->block) == entry->text_bytes + sizeof entry->cookie &&
-         memcmp(entry->block + entry->text_bytes, &entry->cookie, sizeof entry->cookie) == 0;
+  return has(entry->block - sizeof entry->header, entry->header) &&
+         has(entry->block + entry->text_bytes, entry->cookie) && HeapValidate(heap, 0, entry->block) &&
+         HeapSize(heap, 0, entry->block) == entry->text_bytes + sizeof entry->cookie;
 }
 
 LONG StandInCountUnfreedStrings(void) {
