@@ -384,6 +384,49 @@ describe('a layer with parents', () => {
     await refuses((writer) => writer.remove('UtilityVM\\Files\\none'), 'ERROR_FILE_NOT_FOUND');
   });
 
+  test('is copied by a reader and a writer, and so is its parent', async () => {
+    const baseCopy = newFolder('base copy');
+    await copy(base, baseCopy, []);
+    assert.deepEqual(await readAll(baseCopy), await readAll(base));
+    const upperCopy = newFolder('upper copy');
+    await copy(upper, upperCopy, [base]);
+    assert.deepEqual(await readAll(upperCopy, [base]), await readAll(upper, [base]));
+    driver.calls.splice(0);
+  });
+
+  test('that was exported wrong is refused where that is', async () => {
+    const exported = (files: Record<string, Buffer>) => ({
+      async export(_: string, target: string): Promise<void> {
+        mkdirSync(join(target, 'Files'));
+        mkdirSync(join(target, 'Hives'));
+        for (const [name, bytes] of Object.entries(files)) writeFileSync(join(target, name), bytes);
+      },
+    });
+    const header = Buffer.from('\ufeffVersion 1.0\n');
+    const rest = { 'tombstones.txt': header, 'Hives\\System_Delta': Buffer.alloc(0) };
+    const wrong: [Record<string, Buffer>, Parameters<typeof code>[0]][] = [
+      [{}, 'ERROR_FILE_NOT_FOUND'],
+      [{ 'tombstones.txt': Buffer.from('\ufeffVersion 2.0') }, 'ERROR_INVALID_DATA'],
+      [{ ...rest, 'tombstones.txt': Buffer.concat([header, Buffer.from('\\..\\a')]) }, 'ERROR_INVALID_DATA'],
+      [{ ...rest, 'Files\\a': Buffer.alloc(3) }, 'ERROR_INVALID_DATA'],
+      [{ ...rest, 'Files\\a': Buffer.alloc(30, 0xff) }, 'ERROR_INVALID_DATA'],
+      [{ ...rest, 'Files\\a': Buffer.alloc(20) }, 'ERROR_INVALID_DATA'],
+      [
+        { ...rest, 'Files\\a': Buffer.concat([Buffer.alloc(4), text('hello')]).subarray(0, 28) },
+        'ERROR_INVALID_DATA',
+      ],
+    ];
+    for (const [files, name] of wrong) {
+      await using reader = await LayerReader.open(upper, [base], { dll, driver: exported(files) });
+      await assert.rejects(Array.fromAsync(reader), code(name));
+    }
+    const lost = Buffer.concat([header, Buffer.from('\\no folder\\a\n\n')]);
+    const driver = exported({ ...rest, 'tombstones.txt': lost });
+    await using reader = await LayerReader.open(upper, [base], { dll, driver });
+    const last = (await Array.fromAsync(reader)).at(-1);
+    assert.deepEqual(last, { name: 'Files\\no folder\\a', isDeletion: true });
+  });
+
   test('leaves no temporary folder behind, also where the driver fails', async () => {
     const failing = { export: () => Promise.reject(new Error('no room')) };
     await assert.rejects(LayerReader.open(upper, [base], { dll, driver: failing }), /no room/);
@@ -456,6 +499,21 @@ test('nothing is left open', async () => {
   await assertNothingLeakedFrom(ledgerOf('wine-lacks.dll'));
   await assertNothingLeakedFrom(ledgerOf('offreg.dll'));
 });
+
+/** As the README has it. */
+async function copy(from: string, to: string, parents: readonly string[]): Promise<void> {
+  await using reader = await LayerReader.open(from, parents, options);
+  await using writer = await LayerWriter.open(to, parents, options);
+  for await (const entry of reader) {
+    if (entry.isDeletion) {
+      await writer.remove(entry.name);
+      continue;
+    }
+    await writer.add(entry.name, entry.info);
+    for await (const bytes of entry.read()) await writer.write(bytes);
+  }
+  await writer.commit();
+}
 
 async function* take<T>(source: AsyncIterable<T>, count: number): AsyncGenerator<T> {
   const iterator = source[Symbol.asyncIterator]();

@@ -118,17 +118,19 @@ async function openFile(
   };
 }
 
-/** How long the data are, by the header before them. */
+/** How long the data are, by the header before them. Throws ERROR_INVALID_DATA for a stream that is longer than the file. */
 async function dataSize(file: OpenFile, signal: AbortSignal): Promise<bigint> {
+  const end = await file.size();
   const head = Buffer.alloc(fixedHeaderBytes);
-  for (let offset = BigInt(attributesBytes); ; ) {
+  for (let offset = BigInt(attributesBytes); offset < end; ) {
     signal.throwIfAborted();
     const length = await file.read(head, offset);
-    if (length === 0) return 0n;
     const { id, size, nameBytes } = decodeFixedHeader(head.subarray(0, length));
-    if (id === backupStreamIds.data) return size;
     offset += BigInt(fixedHeaderBytes + nameBytes) + size;
+    if (offset > end) throw tooLong(file.path, size);
+    if (id === backupStreamIds.data) return size;
   }
+  return 0n;
 }
 
 async function* readFrom(file: OpenFile, start: bigint): AsyncGenerator<Buffer, void> {
@@ -173,6 +175,14 @@ function tooLarge(size: bigint): HcsError {
   return new HcsError({
     action: `Cannot read ${tombstonesFile}`,
     problem: `it has ${size} bytes, more than ${maxTombstonesBytes}`,
+    code: 'ERROR_INVALID_DATA',
+  });
+}
+
+function tooLong(path: string, size: bigint): HcsError {
+  return new HcsError({
+    action: `Cannot read "${path}"`,
+    problem: `a stream in it should have ${size} bytes, which the file does not have`,
     code: 'ERROR_INVALID_DATA',
   });
 }

@@ -133,9 +133,9 @@ export class RootDirectory implements AsyncDisposable {
 
   /** What is in a directory, in no order. @param path Nothing for this directory itself. */
   async list(path?: string, options: LayerCallOptions = {}): Promise<DirectoryEntry[]> {
-    return this.#call(path === undefined ? 'list it' : `list "${path}"`, options, (deadline) =>
-      this.#list(path, deadline),
-    );
+    const work = (deadline: AbortSignal) => this.#list(path, deadline);
+    if (path === undefined) return layerCall(`list directory "${this.path}"`, options, work);
+    return this.#call(`list "${path}"`, options, work);
   }
 
   /** Rejects with STATUS_REPARSE_POINT_ENCOUNTERED where the path is one, or has one in it. */
