@@ -57,7 +57,7 @@ const standIns = [
   { dll: 'offreg.dll', sources: ['offreg.c', 'handle-table.c', 'ledger.c'], libraries: [] },
   { dll: 'bindfltapi.dll', sources: ['bindfltapi.c', 'ledger.c'], libraries: [] },
   // What Wine's kernel32.dll and iphlpapi.dll lack.
-  { dll: 'wine-lacks.dll', sources: ['wine-lacks.c', 'ledger.c'], libraries: [] },
+  { dll: 'wine-lacks.dll', sources: ['wine-lacks.c', 'backup-files.c', 'ledger.c'], libraries: [] },
   {
     dll: 'vmcompute.dll',
     sources: [

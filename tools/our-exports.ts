@@ -125,7 +125,7 @@ function hasOwnMember(text: string, steps: readonly string[], depth = 1): boolea
   const indent = '  '.repeat(depth);
   const modifiers = '(?:(?:static|readonly|async|override|get) )*';
   const name = step.replaceAll(/[[\].]/g, '\\$&');
-  const member = new RegExp(`^${indent}${modifiers}${name}\\??[(:<,]`, 'm').exec(text);
+  const member = new RegExp(`^${indent}${modifiers}\\*?${name}\\??[(:<,]`, 'm').exec(text);
   if (member === null) return false;
   const after = text.slice(member.index);
   const end = after.search(new RegExp(`\\n {0,${indent.length}}\\S`));

@@ -77,6 +77,7 @@ export const resultMeanings: Readonly<Record<HResultName, ResultMeaning>> = {
     meaning: 'The DLL does not have the procedure',
     advice: 'This build of Windows does not have the call',
   },
+  ERROR_DIR_NOT_EMPTY: { meaning: 'The directory is not empty' },
   ERROR_ALREADY_EXISTS: { meaning: 'An object with this name exists' },
   ERROR_NO_DATA: { meaning: 'The pipe is being closed' },
   ERROR_PIPE_NOT_CONNECTED: { meaning: 'Nobody is at the other end of the pipe' },
@@ -86,6 +87,7 @@ export const resultMeanings: Readonly<Record<HResultName, ResultMeaning>> = {
   },
   WAIT_TIMEOUT: { meaning: 'The wait did not end in time', advice: 'Wait again, or with a longer deadline' },
   ERROR_NO_MORE_ITEMS: { meaning: 'The enumeration is at its end' },
+  ERROR_DIRECTORY: { meaning: 'What is there is no directory' },
   ERROR_OPERATION_ABORTED: { meaning: 'The operation was ended by its thread or by a request' },
   ERROR_IO_PENDING: { meaning: 'The operation goes on in the background', advice: 'Wait for the operation' },
   ERROR_SHUTDOWN_IN_PROGRESS: {
@@ -95,6 +97,10 @@ export const resultMeanings: Readonly<Record<HResultName, ResultMeaning>> = {
   ERROR_DEVICE_NOT_CONNECTED: { meaning: 'The device is not connected' },
   ERROR_NOT_FOUND: { meaning: 'The object does not exist, or the process has exited already' },
   ERROR_CANCELLED: { meaning: 'The operation was cancelled' },
+  ERROR_PRIVILEGE_NOT_HELD: {
+    meaning: 'The process does not have a privilege that this needs',
+    advice: 'Run as an administrator',
+  },
   ERROR_TIMEOUT: { meaning: 'The operation did not complete in time' },
   WSAEINVAL: { meaning: 'A socket call got an invalid argument' },
   WSAECONNABORTED: { meaning: 'The connection was ended by this host' },

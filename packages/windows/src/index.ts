@@ -52,6 +52,7 @@ export { OwnedHandle } from './owned-handle.ts';
 export { computeApi } from './pick-compute-api.ts';
 export { readMemory, setPointer, wideString } from './pointers.ts';
 export { listPortReservations, PortAccess, PortProtocol, type PortReservation } from './port-reservations.ts';
+export { holdPrivileges } from './privileges.ts';
 export type {
   BoundDll,
   Dll,
@@ -69,6 +70,7 @@ export * from './process/index.ts';
 export { type ConsoleSize, PseudoConsole } from './pseudo-console.ts';
 export { requireWindows } from './require-windows.ts';
 export { streamFromSocket } from './socket-stream.ts';
+export { struct } from './struct.ts';
 export { vmcomputeApi } from './vmcompute-api.ts';
 export { windowsBuild } from './windows-build.ts';
 export { WindowsError } from './windows-error.ts';

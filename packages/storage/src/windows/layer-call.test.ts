@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { HcsError, isHcsError } from '@hcsshim/schema';
-import { DllCallError } from '@hcsshim/windows';
+import { DllCallError, WindowsError } from '@hcsshim/windows';
 import { absolutePath, layerCall } from './layer-call.ts';
 
 const action = 'import layer "C:\\layer"';
@@ -58,6 +58,36 @@ describe('a call about a layer', () => {
     assert.ok(isHcsError(await failing(new TypeError('Cannot call "X": "a" is no string')), 'E_INVALIDARG'));
     assert.ok(isHcsError(await failing('odd'), 'E_UNEXPECTED'));
     assert.ok(isHcsError(await failing(null), 'E_UNEXPECTED'));
+  });
+
+  test('that a native call fails has the name that other calls give it', async () => {
+    const names: [number, Parameters<typeof isHcsError>[1]][] = [
+      [0xc0000034, 'ERROR_FILE_NOT_FOUND'],
+      [0xc000003a, 'ERROR_PATH_NOT_FOUND'],
+      [0xc0000035, 'ERROR_ALREADY_EXISTS'],
+      [0xc0000022, 'E_ACCESSDENIED'],
+      [0xc0000101, 'ERROR_DIR_NOT_EMPTY'],
+      [0xc000050b, 'STATUS_REPARSE_POINT_ENCOUNTERED'],
+    ];
+    for (const [status, name] of names) {
+      const native = { dll: 'ntdll.dll', procedure: 'NtCreateFile', kind: 'NTSTATUS', status } as const;
+      assert.ok(isHcsError(await failing(new DllCallError(native)), name), name);
+    }
+  });
+
+  test('that fails as something on the host tells what that was', async () => {
+    const cause = new DllCallError({
+      dll: 'cfgmgr32.dll',
+      procedure: 'CM_Locate_DevNodeW',
+      kind: 'CONFIGRET',
+      status: 0x33,
+    });
+    const error = await failing(new WindowsError('find device "d"', cause));
+    assert.ok(isHcsError(error, 'E_FAIL'));
+    assert.match(
+      error.message,
+      /: cannot find device "d": CM_Locate_DevNodeW failed .*access is denied, E_FAIL/,
+    );
   });
 
   test('ends by its deadline, and work is told', async () => {

@@ -1,7 +1,7 @@
 import { win32 } from 'node:path';
 import { describeHresult, HcsError, type HResultName, hresultName } from '@hcsshim/schema';
 import { resultMeanings } from '@hcsshim/schema/hresults';
-import { DllCallError, MissingProcedureError } from '@hcsshim/windows';
+import { DllCallError, MissingProcedureError, WindowsError } from '@hcsshim/windows';
 
 export interface LayerCallOptions {
   /**
@@ -17,6 +17,9 @@ export interface LayerCallOptions {
 }
 
 const defaultTimeout = 240_000;
+
+/** For a call that copies a layer of Windows, which takes minutes. */
+export const copyTimeout = 30 * 60_000;
 
 /**
  * Work on a layer or disk, of one call of a DLL or more, with one deadline. Rejects with an HcsError that names
@@ -82,7 +85,7 @@ function layerError(action: string, error: unknown): HcsError {
       : told(error.code, `${lowerFirst(error.action)}: ${error.problem}`);
   }
   if (error instanceof DllCallError) {
-    const code = hresultName(error.hresult);
+    const code = codesByStatus.get(error.status) ?? hresultName(error.hresult);
     if (code !== undefined) return told(code, `${error.procedure} failed, ${meaningOf(code)}`);
     return told(
       'E_FAIL',
@@ -90,6 +93,8 @@ function layerError(action: string, error: unknown): HcsError {
     );
   }
   if (error instanceof MissingProcedureError) return told('ERROR_PROC_NOT_FOUND', lowerFirst(error.message));
+  if (error instanceof WindowsError)
+    return told(hresultName(error.hresult) ?? 'E_FAIL', lowerFirst(error.message));
   // A value that no call takes, such as a string with a NUL.
   if (error instanceof TypeError) return told('E_INVALIDARG', lowerFirst(error.message));
   const errno = (error as { code?: unknown } | null)?.code;
@@ -105,6 +110,22 @@ const codesByErrno: Record<string, HResultName> = {
   EPERM: 'E_ACCESSDENIED',
   EBUSY: 'ERROR_SHARING_VIOLATION',
 };
+
+/** What native calls say about files (ntstatus.h), by the names that callers know from other calls. */
+const codesByStatus = new Map<number, HResultName>([
+  [0xc000000d, 'E_INVALIDARG'], // STATUS_INVALID_PARAMETER
+  [0xc0000022, 'E_ACCESSDENIED'], // STATUS_ACCESS_DENIED
+  [0xc0000033, 'E_INVALIDARG'], // STATUS_OBJECT_NAME_INVALID
+  [0xc0000034, 'ERROR_FILE_NOT_FOUND'], // STATUS_OBJECT_NAME_NOT_FOUND
+  [0xc0000035, 'ERROR_ALREADY_EXISTS'], // STATUS_OBJECT_NAME_COLLISION
+  [0xc000003a, 'ERROR_PATH_NOT_FOUND'], // STATUS_OBJECT_PATH_NOT_FOUND
+  [0xc0000043, 'ERROR_SHARING_VIOLATION'], // STATUS_SHARING_VIOLATION
+  [0xc0000056, 'E_ACCESSDENIED'], // STATUS_DELETE_PENDING
+  [0xc00000ba, 'E_ACCESSDENIED'], // STATUS_FILE_IS_A_DIRECTORY
+  [0xc0000101, 'ERROR_DIR_NOT_EMPTY'], // STATUS_DIRECTORY_NOT_EMPTY
+  [0xc0000103, 'ERROR_DIRECTORY'], // STATUS_NOT_A_DIRECTORY
+  [0xc0000121, 'E_ACCESSDENIED'], // STATUS_CANNOT_DELETE
+]);
 
 function meaningOf(code: HResultName): string {
   const { meaning, advice } = resultMeanings[code];

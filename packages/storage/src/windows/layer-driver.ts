@@ -1,7 +1,7 @@
 import { win32 } from 'node:path';
 import { HcsError } from '@hcsshim/schema';
 import { type BoundDll, bind, guidToBytes, setPointer, vmcompute, wideString } from '@hcsshim/windows';
-import { absolutePath, type LayerCallOptions, layerCall } from './layer-call.ts';
+import { absolutePath, copyTimeout, type LayerCallOptions, layerCall } from './layer-call.ts';
 import { VirtualDisk } from './virtual-disk.ts';
 import { extendVolume } from './volume.ts';
 
@@ -10,9 +10,6 @@ const flavours = { diff: 0, filter: 1 } as const;
 
 /** Longest path of Windows, in UTF-16 units, with the NUL. */
 const maxPathUnits = 32_768;
-
-/** Copying a layer of Windows takes minutes. */
-const copyTimeout = 30 * 60_000;
 
 export interface LayerDriverOptions {
   /** Directory that has the layers; their ids are the names of folders in it. @default none: ids are the layers' paths */

@@ -1,5 +1,5 @@
 import { bind, computestorage } from '@hcsshim/windows';
-import { absolutePath, type LayerCallOptions, layerCall } from './layer-call.ts';
+import { absolutePath, copyTimeout, type LayerCallOptions, layerCall } from './layer-call.ts';
 import {
   documentText,
   type ExportLayerOptions,
@@ -13,9 +13,6 @@ import type { VirtualDisk } from './virtual-disk.ts';
  * Layers of Windows containers through `computestorage.dll`, from Windows build 17763 on. All reject with an HcsError that names the
  * layer. `SchemaVersion` of a {@link LayerData} is 2.1 where it has none.
  */
-
-/** Copying a layer of Windows takes minutes. */
-const copyTimeout = 30 * 60_000;
 
 /** Makes a layer of a folder with `Files` in it, and for a base layer `Hives`. Given up after 30 minutes by default. */
 export async function importLayer(

@@ -1,12 +1,12 @@
 import type { Dll } from '../procedure.ts';
 
 /**
- * Access rights, logons, registry keys.
+ * Access rights, privileges, logons, registry keys.
  */
 export const advapi32 = {
   file: 'advapi32.dll',
   build: 7600,
-  source: "Microsoft's aclapi.h, winbase.h, winreg.h",
+  source: "Microsoft's aclapi.h, securitybaseapi.h, winbase.h, winreg.h",
   procedures: {
     GetSecurityInfo: {
       returns: 'WIN32_ERROR',
@@ -50,6 +50,37 @@ export const advapi32 = {
         newAcl: 'out ADDRESS',
       },
       purpose: 'Add entries to a list of rights; free the new one with LocalFree',
+    },
+    OpenProcessToken: {
+      returns: 'BOOL',
+      parameters: { process: 'HANDLE', desiredAccess: 'DWORD', token: 'out HANDLE' },
+      immediate: true,
+      purpose: 'The token that has the privileges of a process',
+    },
+    LookupPrivilegeValueW: {
+      returns: 'BOOL',
+      parameters: { system: 'PCWSTR?', name: 'PCWSTR', luid: 'out UINT64' },
+      immediate: true,
+      purpose: 'The number of a privilege',
+    },
+    AdjustTokenPrivileges: {
+      returns: 'BOOL',
+      parameters: {
+        token: 'HANDLE',
+        disableAll: 'BOOL',
+        newState: 'memory TOKEN_PRIVILEGES',
+        bufferLength: 'DWORD',
+        previousState: 'memory TOKEN_PRIVILEGES',
+        returnLength: 'out DWORD',
+      },
+      immediate: true,
+      purpose: 'Enable or disable privileges; succeeds also where the token has none of them',
+    },
+    PrivilegeCheck: {
+      returns: 'BOOL',
+      parameters: { token: 'HANDLE', requiredPrivileges: 'memory PRIVILEGE_SET', result: 'out BOOL' },
+      immediate: true,
+      purpose: 'Whether they are enabled',
     },
     LogonUserW: {
       returns: 'BOOL',

@@ -340,6 +340,59 @@ export const kernel32 = {
       },
       purpose: "Find a program as CreateProcess would; gives the text's length, 0 when there is none",
     },
+    ReadFile: {
+      returns: 'BOOL',
+      parameters: {
+        file: 'HANDLE',
+        buffer: 'memory void',
+        length: 'DWORD',
+        bytesRead: 'out DWORD',
+        overlapped: 'memory OVERLAPPED',
+      },
+      purpose: 'Read a file of a layer that was opened relative to a directory',
+    },
+    WriteFile: {
+      returns: 'BOOL',
+      parameters: {
+        file: 'HANDLE',
+        buffer: 'memory void',
+        length: 'DWORD',
+        bytesWritten: 'out DWORD',
+        overlapped: 'memory OVERLAPPED',
+      },
+      purpose: 'Write one',
+    },
+    BackupRead: {
+      returns: 'BOOL',
+      parameters: {
+        file: 'HANDLE',
+        buffer: 'memory BYTE',
+        length: 'DWORD',
+        bytesRead: 'out DWORD',
+        abort: 'BOOL',
+        processSecurity: 'BOOL',
+        context: 'memory LPVOID',
+      },
+      purpose: 'Read all that a file has, rights and alternate streams too; a last call frees the context',
+    },
+    BackupWrite: {
+      returns: 'BOOL',
+      parameters: {
+        file: 'HANDLE',
+        buffer: 'memory BYTE',
+        length: 'DWORD',
+        bytesWritten: 'out DWORD',
+        abort: 'BOOL',
+        processSecurity: 'BOOL',
+        context: 'memory LPVOID',
+      },
+      purpose: 'Write it; likewise',
+    },
+    GetFileInformationByHandleEx: {
+      returns: 'BOOL',
+      parameters: { file: 'HANDLE', informationClass: 'INT', information: 'memory void', length: 'DWORD' },
+      purpose: 'Times, attributes, links and id of an open file, and what is in an open directory',
+    },
     DeviceIoControl: {
       returns: 'BOOL',
       parameters: {
