@@ -17,7 +17,14 @@ import { allEndpoints, endpointsOfNetwork, isRemote } from './lookups.ts';
 import { chooseMac } from './mac-pool.ts';
 import type { EndpointRecord } from './network-records.ts';
 import type { NetworkState } from './network-state.ts';
-import { assertPortsFree, changePolicies, checkEndpointPolicies, hasAutomaticDns } from './policies.ts';
+import {
+  assertPortsFree,
+  changePolicies,
+  checkEndpointPolicies,
+  hasAutomaticDns,
+  mtuOf,
+  portMappingsOf,
+} from './policies.ts';
 import { notSupported, Refusal } from './refusal.ts';
 import type { ObjectKind } from './stored-objects.ts';
 import { subnetsOf } from './subnets.ts';
@@ -45,7 +52,7 @@ export function endpointKind(
       return record;
     },
     modify(record, request, undo) {
-      const changed = { ...record, document: modifyEndpoint(state, record.document, request) };
+      const changed = { ...record, document: modifyEndpoint(state, record, request) };
       store(state, changed, undo);
       return changed;
     },
@@ -54,17 +61,21 @@ export function endpointKind(
       detachInterface(id);
       state.remove('endpoints', id);
       letGo(state, id);
-      filterByEndpoints(state, networkId);
+      if (portMappingsOf(record.document).length > 0) filterByEndpoints(state, networkId);
     },
   };
 }
 
-/** Writes the record and lets the packet filters follow it. */
+/** Writes the record and lets the packet filters follow it, where its policies have to do with them. */
 function store(state: NetworkState, record: EndpointRecord, undo: DisposableStack): void {
-  const { HostComputeNetwork: networkId = '' } = record.document;
+  const { ID: id, HostComputeNetwork: networkId = '' } = record.document;
+  const before = state.read('endpoints', id)?.document;
+  const concerns = (type: EndpointPolicy['Type']): boolean =>
+    [before, record.document].some((one) => (one?.Policies ?? []).some((policy) => policy.Type === type));
   const follow = (): void => {
-    filterByEndpoints(state, networkId);
-    if (record.attachment !== undefined) filterByAcls(state, record.attachment.namespaceId);
+    if (concerns('PortMapping')) filterByEndpoints(state, networkId);
+    if (record.attachment !== undefined && concerns('ACL'))
+      filterByAcls(state, record.attachment.namespaceId);
   };
   // Deferred first, so that it comes after the old record is back.
   undo.defer(follow);
@@ -147,7 +158,7 @@ function dnsOf(document: HostComputeEndpoint, network: HostComputeNetwork): Host
 
 function modifyEndpoint(
   state: NetworkState,
-  endpoint: Stored<HostComputeEndpoint>,
+  { document: endpoint, attachment }: EndpointRecord,
   request: ModifyEndpointSettingRequest,
 ): Stored<HostComputeEndpoint> {
   const { RequestType: type = 'Add', ResourceType: resource, Settings = {} } = request;
@@ -162,6 +173,8 @@ function modifyEndpoint(
   const network = state.read('networks', endpoint.HostComputeNetwork ?? '')?.document;
   checkEndpointPolicies(network?.Type ?? 'NAT', given);
   const changed = { ...endpoint, Policies: changePolicies(endpoint.Policies ?? [], given, type) };
+  if (attachment !== undefined && mtuOf(changed) !== mtuOf(endpoint))
+    throw notSupported('the MTU of an attached endpoint cannot be changed, detach it first');
   assertPortsFree(
     changed,
     allEndpoints(state).filter(({ ID }) => ID !== endpoint.ID),
@@ -170,7 +183,7 @@ function modifyEndpoint(
 }
 
 /** Load balancers and routes go on without an endpoint: its address will be another's. */
-function letGo(state: NetworkState, endpointId: string): void {
+export function letGo(state: NetworkState, endpointId: string): void {
   const without = <Document extends { HostComputeEndpoints?: string[] }>(document: Document): Document => ({
     ...document,
     HostComputeEndpoints: (document.HostComputeEndpoints ?? []).filter((one) => one !== endpointId),

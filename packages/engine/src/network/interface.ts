@@ -91,7 +91,7 @@ export function detachInterface(endpointId: string): void {
   deleteLinkIfThere(host, portName(endpointId));
 }
 
-/** Brings the routes of an interface from what they were to what they shall be. */
+/** Brings the routes of an interface from what they were to what they shall be. What is so already is no error. */
 export function changeRoutes(
   { namespacePath, interfaceName }: { namespacePath: string; interfaceName: string },
   before: readonly InterfaceRoute[],
@@ -101,13 +101,25 @@ export function changeRoutes(
   const link = findLink(namespace.route, interfaceName);
   if (link === undefined)
     throw new Refusal('HCN_E_ENDPOINT_NOT_ATTACHED', `interface "${interfaceName}" has left its namespace`);
+  const { index } = link;
   const [old, wanted] = [ofInterface(interfaceName, before), ofInterface(interfaceName, after)];
-  for (const route of old)
-    if (!wanted.some((one) => isSameRoute(one, route)))
-      deleteRoute(namespace.route, { ...route, index: link.index });
-  for (const route of wanted)
-    if (!old.some((one) => isSameRoute(one, route)))
-      addRoute(namespace.route, { ...route, index: link.index });
+  for (const route of missingIn(wanted, old))
+    tolerating('ESRCH', () => deleteRoute(namespace.route, { ...route, index }));
+  for (const route of missingIn(old, wanted))
+    tolerating('EEXIST', () => addRoute(namespace.route, { ...route, index }));
+}
+
+/** Those of `routes` that are not among `others`. */
+function missingIn(others: readonly InterfaceRoute[], routes: readonly InterfaceRoute[]): InterfaceRoute[] {
+  return routes.filter((route) => !others.some((one) => isSameRoute(one, route)));
+}
+
+function tolerating(code: string, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== code) throw error;
+  }
 }
 
 /** Puts a packet filter of a namespace in the place of the one that there is. */

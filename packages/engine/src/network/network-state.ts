@@ -198,14 +198,20 @@ export class NetworkState {
   }
 }
 
-/** The result, or the error after everything has been undone. Throws when that fails too. */
+/** The result, or the error after everything has been undone. Throws both errors when that fails too. */
 function undone<T>(work: (undo: DisposableStack) => T): { value: T } | { error: unknown } {
-  using undo = new DisposableStack();
+  const undo = new DisposableStack();
   try {
-    const value = work(undo);
-    undo.move();
-    return { value };
+    return { value: work(undo) };
   } catch (error) {
+    try {
+      undo.dispose();
+    } catch (failure) {
+      const [first, second] = [error, failure].map((one) =>
+        one instanceof Error ? one.message : String(one),
+      );
+      throw new SuppressedError(failure, error, `${first}; and to undo it failed: ${second}`);
+    }
     return { error };
   }
 }

@@ -26,10 +26,20 @@ const networkPolicies: Partial<Record<NetworkPolicy['Type'], (policy: NetworkPol
   },
 };
 
+/** Of IPv4 (RFC 791), in bytes. */
+const smallestMtu = 68;
+
 const endpointPolicies: Partial<Record<EndpointPolicy['Type'], (policy: EndpointPolicy) => void>> = {
   PortMapping: ({ Settings }) => void readPortMapping(Settings as PortMappingPolicySetting),
   ACL: ({ Settings }) => void readAcl(Settings as AclPolicySetting),
-  InterfaceParameters: () => {},
+  InterfaceParameters: ({ Settings }) => {
+    const { Mtu = 0 } = (Settings ?? {}) as { Mtu?: number };
+    if (Mtu !== 0 && Mtu < smallestMtu)
+      throw new Refusal(
+        'HCN_E_INVALID_POLICY',
+        `policy "InterfaceParameters" has an MTU below ${smallestMtu}`,
+      );
+  },
 };
 
 export function checkNetworkPolicies(policies: readonly NetworkPolicy[] | undefined): void {

@@ -9,7 +9,8 @@ import {
 } from '@hcsshim/linux/netlink';
 import { reconnect } from './attachment.ts';
 import { filterNetwork, makeNetwork, removeNetwork } from './bridge.ts';
-import { filterByLoadBalancer, removeLoadBalancer } from './filters.ts';
+import { letGo } from './endpoints.ts';
+import { filterByAcls, filterByEndpoints, filterByLoadBalancer, removeLoadBalancer } from './filters.ts';
 import { detachInterface } from './interface.ts';
 import {
   bridgeName,
@@ -18,10 +19,11 @@ import {
   portName,
   subjectOfAlias,
 } from './link-names.ts';
-import { endpointsOfNetwork } from './lookups.ts';
+import { endpointsInNamespace, endpointsOfNetwork } from './lookups.ts';
 import { describe, makeNamespace, removeNamespace } from './namespaces.ts';
 import type { NetworkState, Subject } from './network-state.ts';
 import { Refusal } from './refusal.ts';
+import { makeRoutes } from './routes.ts';
 
 /** Where the kernel's objects are. */
 interface Host {
@@ -49,6 +51,7 @@ export function recover(
   removeLeftovers(state, log);
   // Networks first, then namespaces, for what connects the two.
   makeMissing(state, log);
+  if (pending !== undefined) followRecords(state, pending, log);
   if (pending !== undefined) tellWhatWatchersMissed(state, pending);
 }
 
@@ -73,7 +76,10 @@ function assertSameHost(state: NetworkState): void {
 function removeUnrecorded(state: NetworkState, { kind, id }: Subject, log: (message: string) => void): void {
   const removals: Record<Subject['kind'], () => void> = {
     networks: () => removeNetwork(id),
-    endpoints: () => detachInterface(id),
+    endpoints: () => {
+      detachInterface(id);
+      letGo(state, id);
+    },
     namespaces: () => removeNamespace(state, id),
     'load-balancers': () => removeLoadBalancer(id),
     routes: () => {},
@@ -144,6 +150,30 @@ function makeMissing(state: NetworkState, log: (message: string) => void): void 
     if ((document.PortMappings ?? []).length > 0 && !tables.has(loadBalancerTableName(document.ID)))
       make(`load balancer "${document.ID}"`, () => filterByLoadBalancer(state, document));
   }
+}
+
+/** What is there may still be as it was before the change, or as it should have become. */
+function followRecords(state: NetworkState, { kind }: Subject, log: (message: string) => void): void {
+  const attempt = (what: string, work: () => void): void => {
+    try {
+      work();
+    } catch (error) {
+      log(`Cannot bring ${what} up to date: ${(error as Error).message}`);
+    }
+  };
+  if (kind === 'endpoints') {
+    for (const { document } of state.list('networks'))
+      attempt(`the packet filter of network "${document.ID}"`, () => filterByEndpoints(state, document.ID));
+    for (const { document } of state.list('namespaces'))
+      if (endpointsInNamespace(state, document.ID).length > 0)
+        attempt(`the packet filter of namespace "${document.ID}"`, () => filterByAcls(state, document.ID));
+  }
+  if (kind === 'load-balancers')
+    for (const { document } of state.list(kind))
+      attempt(`load balancer "${document.ID}"`, () => filterByLoadBalancer(state, document));
+  if (kind === 'routes')
+    for (const record of state.list('endpoints'))
+      attempt(`the routes of endpoint "${record.document.ID}"`, () => makeRoutes(state, record));
 }
 
 /** Internal networks have a packet filter too; the others are bridges alone. */

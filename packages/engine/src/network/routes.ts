@@ -26,13 +26,12 @@ export function routeKind(state: NetworkState): ObjectKind<'routes', HostCompute
       );
       const route = { ...document, HostComputeEndpoints: endpoints.map((one) => one.document.ID) };
       const others = allRoutes(state);
-      for (const endpoint of endpoints) {
-        const [before, after] = [
-          routesOf(endpoint.document, others),
-          routesOf(endpoint.document, [...others, route]),
-        ];
-        undo.defer(() => change(state, endpoint, after, before));
-        change(state, endpoint, before, after);
+      // Recorded first: a maker that dies leaves a record by which the rest is made, not routes of nobody.
+      state.write('routes', { version: 1, document: route }, undo);
+      for (const { document: endpoint, attachment } of endpoints) {
+        const [before, after] = [routesOf(endpoint, others), routesOf(endpoint, [...others, route])];
+        undo.defer(() => changeRoutesOf(state, attachment, after, before));
+        changeRoutesOf(state, attachment, before, after);
       }
       return { version: 1, document: route };
     },
@@ -43,22 +42,27 @@ export function routeKind(state: NetworkState): ObjectKind<'routes', HostCompute
       const all = allRoutes(state);
       const others = all.filter(({ ID }) => ID !== document.ID);
       for (const id of document.HostComputeEndpoints ?? []) {
-        const endpoint = state.read('endpoints', id);
+        const { document: endpoint, attachment } = state.read('endpoints', id) ?? {};
         if (endpoint === undefined) continue;
-        change(state, endpoint, routesOf(endpoint.document, all), routesOf(endpoint.document, others));
+        changeRoutesOf(state, attachment, routesOf(endpoint, all), routesOf(endpoint, others));
       }
     },
   };
 }
 
 /** An endpoint that is nowhere gets its routes when it is attached. */
-function change(
+function changeRoutesOf(
   state: NetworkState,
-  { attachment }: EndpointRecord,
+  attachment: EndpointRecord['attachment'],
   before: readonly InterfaceRoute[],
   after: readonly InterfaceRoute[],
 ): void {
   if (attachment === undefined) return;
-  const namespacePath = state.namespacePath(attachment.namespaceId);
-  changeRoutes({ namespacePath, interfaceName: attachment.interfaceName }, before, after);
+  const { namespaceId, interfaceName } = attachment;
+  changeRoutes({ namespacePath: state.namespacePath(namespaceId), interfaceName }, before, after);
+}
+
+/** Makes the routes again that an attached endpoint should have and has not. */
+export function makeRoutes(state: NetworkState, { document, attachment }: EndpointRecord): void {
+  changeRoutesOf(state, attachment, [], routesOf(document, allRoutes(state)));
 }

@@ -135,10 +135,6 @@ export function attributesAfter(payload: Uint8Array, structureSize: number): Map
   return decodeAttributes(payload.subarray(structureSize));
 }
 
-export function u8(value: number): Uint8Array {
-  return Uint8Array.of(value);
-}
-
 export function u16be(value: number): Uint8Array {
   return Uint8Array.of(value >> 8, value & 0xff);
 }

@@ -65,10 +65,14 @@ export interface NftTable {
 
 /**
  * Puts tables in the place of those that have their names, in one transaction: packets see the old ones or the new
- * ones. A table without chains is removed.
+ * ones. A table without chains is removed; one that is not there costs no transaction, for which the kernel lets
+ * everybody wait who is reading.
  */
 export function replaceNftTables(socket: NetlinkSocket, tables: readonly NftTable[]): void {
-  if (tables.length > 0) socket.transact(batch(tables.flatMap(replacement)));
+  const changes = tables.filter(
+    ({ family, name, chains }) => chains.length > 0 || listNftTables(socket, family).includes(name),
+  );
+  if (changes.length > 0) socket.transact(batch(changes.flatMap(replacement)));
 }
 
 /** The names of the tables of a family. */
