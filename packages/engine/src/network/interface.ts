@@ -66,6 +66,9 @@ export function attachInterface(options: InterfaceOptions, undo: DisposableStack
     mtu: mtuOf(endpoint),
     peer: { name, address: macBytes(endpoint.MacAddress ?? ''), namespaceFd: namespace.fd },
   });
+  // Where the kernel shows bridged packets to the packet filter, one that an endpoint sends to its own mapped port
+  // turns round in the bridge already.
+  changeLink(host, port, { hairpin: true });
   inNetworkNamespace(namespace.fd, () => disableIpv6(name));
   replaceFilter(namespace.fd, options.filter(name));
   changeLink(namespace.route, name, { up: true });

@@ -28,6 +28,9 @@ const IFLA_IFALIAS = 20;
 const IFLA_NET_NS_FD = 28;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
+const IFLA_INFO_SLAVE_KIND = 4;
+const IFLA_INFO_SLAVE_DATA = 5;
+const IFLA_BRPORT_MODE = 4;
 const VETH_INFO_PEER = 1;
 const IFF_UP = 1;
 const IFF_LOOPBACK = 8;
@@ -129,12 +132,24 @@ export interface LinkChange {
   /** Index of a bridge, or 0 to be no port of one any more. */
   master?: number;
   alias?: string;
+  /** Of a port of a bridge: whether a packet may go back to where it came from. */
+  hairpin?: boolean;
 }
 
 export function changeLink(socket: NetlinkSocket, name: string, change: LinkChange): void {
   const attributes: NetlinkAttribute[] = [[IFLA_IFNAME, text(name)]];
   if (change.master !== undefined) attributes.push([IFLA_MASTER, u32(change.master)]);
   if (change.alias !== undefined) attributes.push([IFLA_IFALIAS, text(change.alias)]);
+  if (change.hairpin !== undefined) {
+    const mode: NetlinkAttribute = [IFLA_BRPORT_MODE, Uint8Array.of(change.hairpin ? 1 : 0)];
+    attributes.push([
+      IFLA_LINKINFO,
+      [
+        [IFLA_INFO_SLAVE_KIND, text('bridge')],
+        [IFLA_INFO_SLAVE_DATA, [mode]],
+      ],
+    ]);
+  }
   socket.request({
     type: RTM_NEWLINK,
     name: 'RTM_NEWLINK',
