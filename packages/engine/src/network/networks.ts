@@ -83,6 +83,8 @@ function createNetwork(
   if (name && others.some((other) => other.Name === name))
     throw new Refusal('HCN_E_NETWORK_ALREADY_EXISTS', `a network has the name "${name}"`);
   const taken = takenPrefixes(others);
+  // What is asked for is looked at before anything is added.
+  subnetsOf(document);
   const filled = {
     ...withSubnet(
       document,
