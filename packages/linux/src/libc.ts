@@ -32,6 +32,9 @@ const signatures = {
   accept4: { return: 'i32', arguments: ['i32', 'pointer', 'pointer', 'i32'] },
   connect: { return: 'i32', arguments: ['i32', 'pointer', 'u32'] },
   getsockopt: { return: 'i32', arguments: ['i32', 'i32', 'i32', 'pointer', 'pointer'] },
+  setsockopt: { return: 'i32', arguments: ['i32', 'i32', 'i32', 'pointer', 'u32'] },
+  send: { return: 'i64', arguments: ['i32', 'pointer', 'u64', 'i32'] },
+  recvfrom: { return: 'i64', arguments: ['i32', 'pointer', 'u64', 'i32', 'pointer', 'pointer'] },
   recvmsg: { return: 'i64', arguments: ['i32', 'pointer', 'i32'] },
   sendmsg: { return: 'i64', arguments: ['i32', 'pointer', 'i32'] },
   // File systems
@@ -45,6 +48,8 @@ const signatures = {
   waitpid: { return: 'i32', arguments: ['i32', 'pointer', 'i32'] },
   waitid: { return: 'i32', arguments: ['i32', 'i32', 'pointer', 'i32'] },
   kill: { return: 'i32', arguments: ['i32', 'i32'] },
+  unshare: { return: 'i32', arguments: ['i32'] },
+  setns: { return: 'i32', arguments: ['i32', 'i32'] },
   syscall: { return: 'i64', arguments: ['i64', 'i64', 'i64', 'i64', 'i64'] },
   // Terminals
   posix_openpt: { return: 'i32', arguments: ['i32'] },

@@ -16,13 +16,22 @@ export class SystemCallError extends Error {
   readonly errno: number;
   readonly code: string;
 
-  /** @param action What could not be done and to what, to follow "Cannot": `mount "/dev/sda" on "/mnt"`. */
-  constructor(syscall: string, errno: number, action: string) {
+  /**
+   * @param action What could not be done and to what, to follow "Cannot": `mount "/dev/sda" on "/mnt"`.
+   * @param words The kernel's own, where it has some. @default none
+   */
+  constructor(syscall: string, errno: number, action: string, words?: string) {
     const code = namesByNumber.get(errno) ?? `errno ${errno}`;
-    super(`Cannot ${action}: ${getSystemErrorMessage(-errno)} (${code} from ${syscall})`);
+    const problem = words === undefined ? getSystemErrorMessage(-errno) : lowerFirst(words);
+    super(`Cannot ${action}: ${problem} (${code} from ${syscall})`);
     this.name = 'SystemCallError';
     this.syscall = syscall;
     this.errno = errno;
     this.code = code;
   }
+}
+
+/** To follow a colon; abbreviations stay as they are. */
+function lowerFirst(text: string): string {
+  return /^[A-Z][a-z]/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text;
 }

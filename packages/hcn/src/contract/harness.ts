@@ -1,4 +1,4 @@
-import type { HostComputeNetwork } from '@hcsshim/schema/hcn';
+import type { HostComputeNetwork, SDNRoutePolicySetting } from '@hcsshim/schema/hcn';
 import type { NetworkService } from '../network-service.ts';
 
 /** What an implementation brings to be tested: a network service in which nothing else changes meanwhile. */
@@ -8,6 +8,12 @@ export interface NetworkContractHarness extends AsyncDisposable {
   name(name: string): string;
   /** A document for a network of a type that works here, with one IPv4 subnet and a default gateway. */
   document(name: string): HostComputeNetwork;
+  /**
+   * What a route object says, for endpoints of the first network that this harness gave a document for. Not every host
+   * encapsulates, and some look whether the next hop is a neighbour.
+   * @default with encapsulation, to a next hop elsewhere
+   */
+  readonly routeSetting?: SDNRoutePolicySetting;
 }
 
 export interface NetworkContractSubject {

@@ -5,7 +5,7 @@ import { addRoute, addRouteEndpoint, removeRouteEndpoint } from '../routes.ts';
 import { assertFails, assertSameIds, lendEndpoint, lendNetwork, unknownId } from './expectations.ts';
 import type { NetworkContractTest } from './index.ts';
 
-const setting = { DestinationPrefix: '10.244.0.0/16', NextHop: '10.0.0.1', NeedEncap: true };
+const defaultSetting = { DestinationPrefix: '10.244.0.0/16', NextHop: '10.0.0.1', NeedEncap: true };
 
 export const loadBalancersAndRoutes: Record<string, NetworkContractTest> = {
   async 'a load balancer maps a port to endpoints, which come and go'(harness) {
@@ -61,7 +61,7 @@ export const loadBalancersAndRoutes: Record<string, NetworkContractTest> = {
   },
 
   async 'a route leads to endpoints, which come and go'(harness) {
-    const service = harness.network;
+    const { network: service, routeSetting: setting = defaultSetting } = harness;
     await using network = await lendNetwork(harness, harness.name('routed'));
     await using one = await lendEndpoint(harness, network.id);
     await using other = await lendEndpoint(harness, network.id);
@@ -81,7 +81,7 @@ export const loadBalancersAndRoutes: Record<string, NetworkContractTest> = {
   },
 
   async 'a change that is refused leaves the old load balancer and route'(harness) {
-    const service = harness.network;
+    const { network: service, routeSetting: setting = defaultSetting } = harness;
     await using network = await lendNetwork(harness, harness.name('kept'));
     await using endpoint = await lendEndpoint(harness, network.id);
     const balancer = await service.loadBalancers.create({ HostComputeEndpoints: [endpoint.id] });
@@ -97,7 +97,7 @@ export const loadBalancersAndRoutes: Record<string, NetworkContractTest> = {
 
   async 'a route without endpoints is refused, and unknown ones are not found'(harness) {
     const { routes, loadBalancers } = harness.network;
-    await assertFails(routes.create({ Setting: [setting] }), 'E_INVALIDARG', 'HostComputeEndpoints');
+    await assertFails(routes.create({ Setting: [defaultSetting] }), 'E_INVALIDARG', 'HostComputeEndpoints');
     await assertFails(routes.open(unknownId), 'ERROR_NOT_FOUND', unknownId);
     await assertFails(routes.delete(unknownId), 'ERROR_NOT_FOUND', unknownId);
     await assertFails(loadBalancers.open(unknownId), 'ERROR_NOT_FOUND', unknownId);
