@@ -12,7 +12,7 @@ import { type BuildOptions, build, type Plugin } from 'esbuild';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /**
- * `linux` programs run nowhere else, so that what is for Windows is left out of their bundles.
+ * `linux` programs run nowhere else, so that what is for Windows is left out of their bundles; and they open no networks.
  *
  * `parts` are modules of `src/` that become files of their own, read only when their dynamic import is
  * reached: containerd waits for the shim's `start`, which needs a fiftieth of the daemon's code.
@@ -57,6 +57,7 @@ for (const { name, file, linux = false, parts = [] } of programs) {
       HCSSHIM_VERSION: JSON.stringify(version),
       ...(linux ? { 'process.platform': '"linux"' } : {}),
     },
+    ...(linux ? { external: ['@hcsshim/engine/network'] } : {}),
     logLevel: 'warning',
   };
   for (const part of parts) {

@@ -35,9 +35,16 @@ describe('the examples of the SDK', {
   });
   after(() => rm(directory, { recursive: true, force: true }));
 
-  function start(name: string, args: readonly string[]) {
+  /** @param around A program that starts it, and that one's arguments. */
+  function start(name: string, args: readonly string[], around: readonly string[] = []) {
     tested.add(name);
-    return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', join(folder, name), ...args], {
+    const command = [
+      ...around,
+      process.execPath,
+      '--disable-warning=ExperimentalWarning',
+      join(folder, name),
+    ];
+    return spawn(command[0] as string, [...command.slice(1), ...args], {
       env: {
         ...process.env,
         HCSSHIM_ENGINE: 'sandbox',
@@ -48,8 +55,12 @@ describe('the examples of the SDK', {
     });
   }
 
-  async function run(name: string, args: readonly string[] = [], input = ''): Promise<Run> {
-    const child = start(name, args);
+  async function run(
+    name: string,
+    args: readonly string[] = [],
+    { input = '', around = [] }: { input?: string; around?: readonly string[] } = {},
+  ): Promise<Run> {
+    const child = start(name, args, around);
     child.stdin.on('error', () => {});
     child.stdin.end(input);
     const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
@@ -87,7 +98,7 @@ describe('the examples of the SDK', {
 
   test('exec.ts streams through a process in a running container', async () => {
     const lines = Array.from({ length: 5_000 }, (_, index) => `line ${index}\n`).join('');
-    const { exitCode, stdout, stderr } = await run('exec.ts', [image], lines);
+    const { exitCode, stdout, stderr } = await run('exec.ts', [image], { input: lines });
     assert.equal(stderr, '');
     assert.equal(stdout, `${lines.toUpperCase()}exit code 0, processes left: 1\n`);
     assert.equal(exitCode, 0);
@@ -101,6 +112,15 @@ describe('the examples of the SDK', {
     assert.equal(stderr, '');
     assert.match(stdout, /^controller \d, LUN \d+, mounted on \S+\na file\n$/);
     assert.equal(exitCode, 0);
+  });
+
+  test('network.ts makes a network, and leaves none', async () => {
+    const around = ['unshare', '--net'];
+    assert.deepEqual(await run('network.ts', ['10.213.78.0/24', '10.213.78.1'], { around }), {
+      exitCode: 0,
+      stdout: 'NAT network, address 10.213.78.2, endpoints in the namespace: 1\n',
+      stderr: '',
+    });
   });
 
   test('errors.ts tells errors apart', async () => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { isHcsError } from '@hcsshim/schema';
 import { LayerDriver } from '@hcsshim/storage/windows';
+import { openPlatform } from 'hcsshim';
 import { assertNothingLeakedFrom, ledgerOf } from './stand-in-ledger.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'layer-driver-'));
@@ -66,6 +67,11 @@ describe('the driver of layers, over vmcompute.dll', () => {
     const atHome = new LayerDriver({ home: root });
     assert.equal(await atHome.exists('upper'), true);
     assert.equal(await atHome.mountPath('upper'), upper);
+  });
+
+  test('is what the platform has for layers', async () => {
+    await using platform = await openPlatform();
+    assert.equal(await (await platform.storage.openLayerDriver()).exists(upper), true);
   });
 
   test('lists what the host shares, and lets a virtual machine use a file', async () => {

@@ -1,3 +1,4 @@
+export type { NetworkService } from '@hcsshim/hcn';
 export type { CallOptions, Phase, SystemExit } from '@hcsshim/hcs';
 export { HcsError, isHcsError } from '@hcsshim/hcs';
 export type { OciProcess, OciSpec } from '@hcsshim/schema';
@@ -24,3 +25,10 @@ export { defaultEngine, type EngineName, engineNames, parseEngineName } from './
 export { type ContainerExit, OwnedContainer } from './owned-container.ts';
 export { type ContainerOptions, openPlatform, Platform, type PlatformOptions } from './platform.ts';
 export type { PlatformServices, ServiceName, ServiceOptions } from './platform-services.ts';
+export type {
+  PlatformStorage,
+  PrepareRootOptions,
+  RootDisks,
+  RootSource,
+  Scratch,
+} from './platform-storage.ts';

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { HvSocket } from '@hcsshim/bridge';
 import type { MonitorKind } from '@hcsshim/engine';
+import type { NetworkService } from '@hcsshim/hcn';
 import type { ComputeService } from '@hcsshim/hcs';
 import { HcsError } from '@hcsshim/schema';
 import { cacheDirectory, stateDirectory } from './directories.ts';
@@ -15,6 +16,8 @@ export interface PlatformServices extends AsyncDisposable {
   readonly name: ServiceName;
   readonly compute: ComputeService;
   readonly sockets: HvSocket;
+  /** Loads the Host Compute Network, which most programs have no use for. */
+  readonly openNetwork: () => Promise<NetworkService>;
   /** Whether VMs have a guest without boot files, as the sandbox's have. */
   readonly hasGuest: boolean;
 }
@@ -60,6 +63,7 @@ async function openWindowsServices({ engine }: ServiceOptions): Promise<Platform
     name: 'windows',
     compute: createWindowsComputeService(),
     sockets: createWindowsHvSocket(),
+    openNetwork: async () => (await import('@hcsshim/hcn/windows')).createWindowsNetworkService(),
     hasGuest: false,
     // Windows keeps the systems; each handle has an owner of its own.
     [Symbol.asyncDispose]: async () => {},
@@ -81,6 +85,13 @@ async function openLinuxServices(options: ServiceOptions): Promise<PlatformServi
     name: engine,
     compute,
     sockets,
+    openNetwork: async () => {
+      const { createLinuxNetworkService } = await import('@hcsshim/engine/network');
+      return createLinuxNetworkService({
+        stateDirectory: stateDirectory(),
+        ...(options.log ? { log: options.log } : {}),
+      });
+    },
     hasGuest: engine === 'sandbox',
     [Symbol.asyncDispose]: () => services[Symbol.asyncDispose](),
   };

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HvSocket } from '@hcsshim/bridge';
 import { type ContainerAnnotations, LinuxContainer, parseAnnotations } from '@hcsshim/containers';
+import type { NetworkService } from '@hcsshim/hcn';
 import { type CallOptions, type ComputeService, HcsError, phase } from '@hcsshim/hcs';
 import type { OciSpec } from '@hcsshim/schema';
 import { type BootFiles, type LinuxVmOptions, UtilityVm } from '@hcsshim/uvm';
@@ -17,7 +18,7 @@ import {
   type ServiceName,
   type ServiceOptions,
 } from './platform-services.ts';
-import { type RootDisks, RootFilesystems, type RootSource } from './root-filesystem.ts';
+import { PlatformStorage, type RootDisks, type RootSource } from './platform-storage.ts';
 
 export interface PlatformOptions extends ServiceOptions {
   /** Directory with `vmlinux`, `initrd.img` and `rootfs.vhd`. @default `$HCSSHIM_BOOT`, else the checkout's `out`, else the cache's `boot` */
@@ -69,14 +70,15 @@ export async function openPlatform(options: PlatformOptions = {}): Promise<Platf
 export class Platform implements AsyncDisposable {
   readonly #options: PlatformOptions;
   readonly #services: PlatformServices;
-  readonly #roots: RootFilesystems;
+  /** Disks for containers: layers and scratch. */
+  readonly storage: PlatformStorage;
   readonly #expected = new Map<string, ExpectedVm>();
 
   /** Use `openPlatform`. */
   constructor(options: PlatformOptions, services: PlatformServices) {
     this.#options = options;
     this.#services = services;
-    this.#roots = new RootFilesystems(cacheDirectory());
+    this.storage = new PlatformStorage(cacheDirectory());
   }
 
   /** What stands for the Host Compute Service. */
@@ -92,6 +94,11 @@ export class Platform implements AsyncDisposable {
   /** Sockets between this host and the guests of its VMs. */
   get sockets(): HvSocket {
     return this.#services.sockets;
+  }
+
+  /** Networks, endpoints and namespaces of the Host Compute Network. Its code is loaded by the first call. */
+  openNetwork(): Promise<NetworkService> {
+    return this.#services.openNetwork();
   }
 
   /** Starts a Linux utility VM and connects to its agent. */
@@ -162,7 +169,7 @@ export class Platform implements AsyncDisposable {
       .then((vm) => undo.use(vm))
       .catch(giveUp);
     const preparing = phase('storage: root disks', options.id, () =>
-      this.#roots.prepare(rootSource(options), {
+      this.storage.prepareRoot(rootSource(options), {
         scratchBytes: (annotations.scratchSizeGb ?? checkedScratchSize(options)) * bytesPerGib,
         signal: working,
       }),

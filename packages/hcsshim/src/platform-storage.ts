@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type CallOptions, HcsError } from '@hcsshim/hcs';
 import {
   type ImageConfig,
   type ImageDisks,
@@ -10,6 +11,7 @@ import {
   type SnapshotMount,
   snapshotDirectories,
 } from '@hcsshim/storage';
+import type { LayerDriver } from '@hcsshim/storage/windows';
 
 /** Where a container's root comes from: an image on disk, or a snapshot that containerd has made. */
 export type RootSource = { image: string } | { mounts: readonly SnapshotMount[] };
@@ -24,29 +26,51 @@ export interface RootDisks extends AsyncDisposable {
   image: ImageConfig;
 }
 
-export interface PrepareRootOptions {
+export interface PrepareRootOptions extends CallOptions {
+  /** Size of the writable disk. */
   scratchBytes: number;
-  signal?: AbortSignal;
 }
 
-/** Turns roots into disks, by way of the layer cache. */
-export class RootFilesystems {
+/** A writable disk. Disposing removes it. */
+export interface Scratch extends AsyncDisposable {
+  readonly path: string;
+}
+
+/** What containers have as disks: layers, which are kept, and scratch disks, which are not. */
+export class PlatformStorage {
+  /** Layers as read-only disks, made once. */
+  readonly layers: LayerCache;
   readonly #scratchDirectory: string;
-  readonly #layers: LayerCache;
 
   constructor(cacheDirectory: string) {
     this.#scratchDirectory = join(cacheDirectory, 'scratch');
-    this.#layers = new LayerCache(join(cacheDirectory, 'layers'));
+    this.layers = new LayerCache(join(cacheDirectory, 'layers'));
   }
 
-  async prepare(source: RootSource, { scratchBytes, signal }: PrepareRootOptions): Promise<RootDisks> {
+  /** Makes an empty writable disk, formatted. On Linux it is sparse. @param size In bytes. */
+  async createScratch(size: number, { signal }: CallOptions = {}): Promise<Scratch> {
+    const kind = process.platform === 'win32' ? NamedScratchDisk : ScratchDisk;
+    return kind.create({ directory: this.#scratchDirectory, size, ...(signal ? { signal } : {}) });
+  }
+
+  /** Layers of Windows containers through the service that keeps them. Throws ERROR_NOT_SUPPORTED on other systems. */
+  async openLayerDriver(): Promise<LayerDriver> {
+    if (process.platform === 'win32') return new (await import('@hcsshim/storage/windows')).LayerDriver();
+    throw new HcsError({
+      action: 'Cannot open the layers of Windows containers',
+      problem: 'only Windows has them, use the layers of Linux containers here',
+      code: 'ERROR_NOT_SUPPORTED',
+    });
+  }
+
+  /** Turns a root into disks, by way of the layers that are kept. A failure leaves no scratch disk behind. */
+  async prepareRoot(source: RootSource, { scratchBytes, signal }: PrepareRootOptions): Promise<RootDisks> {
     const call = signal ? { signal } : {};
-    const scratchKind = process.platform === 'win32' ? NamedScratchDisk : ScratchDisk;
     const [scratch, image] = await Promise.allSettled([
-      scratchKind.create({ directory: this.#scratchDirectory, size: scratchBytes, ...call }),
+      this.createScratch(scratchBytes, call),
       'mounts' in source
         ? this.#disksOfSnapshot(source.mounts, call)
-        : prepareImage(source.image, this.#layers, call),
+        : prepareImage(source.image, this.layers, call),
     ]);
     if (scratch.status === 'rejected') throw scratch.reason;
     if (image.status === 'rejected') {
@@ -72,9 +96,7 @@ export class RootFilesystems {
       layers.unshift({ directory: upper, immutable: false });
     }
     const disks = await Promise.all(
-      layers.map(({ directory, immutable }) =>
-        this.#layers.ensureLayer(directory, { immutable, ...options }),
-      ),
+      layers.map(({ directory, immutable }) => this.layers.ensureLayer(directory, { immutable, ...options })),
     );
     return { layers: disks, config: {} };
   }
