@@ -69,6 +69,7 @@ describe('computecore.dll, the stand-in', () => {
     );
     assert.deepEqual(JSON.parse(properties ?? ''), {
       Id: 'life',
+      SystemType: 'VirtualMachine',
       State: 'Running',
       Query: '{"é":"😀\\ud800"}',
     });

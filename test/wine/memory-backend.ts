@@ -19,6 +19,7 @@ type State = 'Created' | 'Running' | 'Paused' | 'Stopped';
 interface System {
   id: string;
   owner: string;
+  type: 'VirtualMachine' | 'Container';
   state: State;
   handles: Set<number>;
   processes: Set<MemoryProcess>;
@@ -258,6 +259,7 @@ class MemoryHost {
     const system: System = {
       id,
       owner: String(document.Owner ?? ''),
+      type: document.Container === undefined ? 'VirtualMachine' : 'Container',
       state: 'Created',
       handles: new Set(),
       processes: new Set(),
@@ -353,7 +355,7 @@ class MemoryHost {
 }
 
 /** Base properties, and what the query asks for of schema 1 or 2. */
-function propertiesOf({ id, state, owner, processes }: System, query: string | null): string {
+function propertiesOf({ id, state, owner, type, processes }: System, query: string | null): string {
   const types = parse(query)?.PropertyTypes;
   const asked = Array.isArray(types) ? types : [];
   const Statistics = {
@@ -369,7 +371,7 @@ function propertiesOf({ id, state, owner, processes }: System, query: string | n
     },
     GuestConnection: { GuestConnectionInfo: { ProtocolVersion: 4 } },
   };
-  const base = { Id: id, State: state, Query: query };
+  const base = { Id: id, SystemType: type, State: state, Query: query };
   return JSON.stringify(Object.assign(base, ...asked.map((type) => more[String(type)])));
 }
 

@@ -42,6 +42,7 @@ export class MemoryNetworks {
     policylists: new Map(),
     namespaces: new Map(),
   };
+  #macs: unknown[] = [];
   #lastHost = 1;
   #lastCompartment = 1;
 
@@ -58,7 +59,8 @@ export class MemoryNetworks {
 
   #carryOut(method: string, path: string, request: string): unknown {
     const [, resource = '', id = '', verb = ''] = path.split('/');
-    if (method === 'GET' && path === '/globals/version') return { Major: 9, Minor: 1 };
+    if (method === 'GET' && path === '/globals/version') return { Major: 15, Minor: 4 };
+    if (resource === 'accelnet') return this.#managementMacs(method, request);
     if (method === 'GET' && resource === 'endpointstats') return this.#statistics(id);
     const collection = collections.find((name) => name === resource);
     if (collection === undefined) throw invalid();
@@ -153,6 +155,16 @@ export class MemoryNetworks {
       return entity;
     }
     throw invalid();
+  }
+
+  #managementMacs(method: string, request: string): unknown {
+    if (method === 'DELETE') this.#macs = [];
+    if (method === 'POST') {
+      const { MacAddressList } = parse(request);
+      if (!Array.isArray(MacAddressList) || MacAddressList.length === 0) throw invalid();
+      this.#macs = MacAddressList;
+    }
+    return { MacAddressList: this.#macs };
   }
 
   #statistics(id: string): unknown {

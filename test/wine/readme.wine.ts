@@ -10,7 +10,7 @@ const packages = join(import.meta.dirname, '../../packages');
 
 /** The first example of each README, and what it prints. */
 const examples: [folder: string, prints: RegExp][] = [
-  ['windows', /^\{"Id":"readme","State":"Running"/m],
+  ['windows', /^\{"Id":"readme","SystemType":"VirtualMachine","State":"Running"/m],
   ['hcn', /^\[ '[0-9A-F-]{36}' \] \[ \{ IpAddress: '10\.88\.0\.2', PrefixLength: 24 \} \]/m],
 ];
 

@@ -84,7 +84,7 @@ describe('the first network service by vmcompute.dll', () => {
     assert.deepEqual(list.Output.References, References);
     const missing = { References: ['/endpoints/none'] };
     assert.equal((await hns('POST', '/policylists/', missing)).Success, false);
-    assert.equal((await hns<{ Major: number }>('GET', '/globals/version')).Output.Major, 9);
+    assert.equal((await hns<{ Major: number }>('GET', '/globals/version')).Output.Major, 15);
     const statistics = await hns<{ EndpointId: string }>('GET', `/endpointstats/${endpoint}`);
     assert.equal(statistics.Output.EndpointId, endpoint);
   });

@@ -81,6 +81,7 @@ describe('the Host Compute Service by vmcompute.dll', { timeout: 110_000 }, () =
     const properties = await api.systemProperties(system, '{"é":"😀\\ud800"}', to('ask'));
     assert.deepEqual(JSON.parse(properties ?? ''), {
       Id: 'life',
+      SystemType: 'VirtualMachine',
       State: 'Running',
       Query: '{"é":"😀\\ud800"}',
     });
@@ -129,6 +130,7 @@ describe('the Host Compute Service by vmcompute.dll', { timeout: 110_000 }, () =
     const pending = withFault('pending');
     assert.deepEqual(JSON.parse((await api.systemProperties(system, pending, to('ask'))) ?? ''), {
       Id: 'either',
+      SystemType: 'VirtualMachine',
       State: 'Running',
       Query: pending,
     });

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type ComputeSystem, isHcsError } from '@hcsshim/hcs';
+import { type ComputeSystem, isHcsError, type Phase } from '@hcsshim/hcs';
 import { createContainer, createWindowsComputeService, hotAttachEndpoint } from '@hcsshim/hcs/windows';
 import type { ComputeSystemDocument } from '@hcsshim/schema';
+import { JobObject } from '@hcsshim/windows';
 import type { Fault } from './memory-backend.ts';
+import { openHandles } from './open-handles.ts';
 import { assertNothingLeaked, ledger } from './stand-in-ledger.ts';
 
 const compute = createWindowsComputeService();
@@ -186,6 +189,27 @@ describe('the compute service of Windows, over a computecore.dll that misbehaves
     assert.deepEqual({ Id, State, ExitType }, { Id: 'x', State: 'Stopped', ExitType: 'ForcedExit' });
     await assert.rejects(system.start(), { code: 'HCS_E_SYSTEM_ALREADY_STOPPED' });
     await system.terminate();
+  });
+
+  test('statistics of a container come from the service when its silo does not tell them', async () => {
+    const id = `silo-${process.pid}`;
+    await using system = await compute.create(id, { ...document(), Container: {} } as ComputeSystemDocument);
+    await system.start();
+    const tried: unknown[] = [];
+    const listen = (message: unknown) => void tried.push((message as Phase).failed);
+    subscribe('hcsshim:phase', listen);
+    const ask = async () => (await system.getProperties({ PropertyTypes: ['Statistics'] })).Statistics;
+    try {
+      assert.equal((await ask())?.Uptime100ns, 17);
+      await using silo = await JobObject.create({ name: `\\Container_${id}`, useNt: true });
+      assert.deepEqual(await silo.processIds(), []);
+      const before = openHandles();
+      for (let count = 0; count < 50; count++) assert.equal((await ask())?.Uptime100ns, 17);
+      assert.ok(openHandles() - before < 10, `${openHandles() - before} handles more than before`);
+    } finally {
+      unsubscribe('hcsshim:phase', listen);
+    }
+    assert.deepEqual(tried, Array(51).fill(true));
   });
 
   test('who waits with a handle that is closed is told so, and a handle is closed once', async () => {

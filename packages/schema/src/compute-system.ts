@@ -133,10 +133,22 @@ export type ExitType = 'GracefulExit' | 'ForcedExit' | 'UnexpectedExit' | 'Unkno
 export interface SystemStatistics {
   /** ISO 8601. */
   Timestamp: string;
+  /** ISO 8601. */
+  ContainerStartTime?: string;
   /** In units of 100 ns. */
   Uptime100ns: number;
   Processor: { TotalRuntime100ns: number; RuntimeUser100ns?: number; RuntimeKernel100ns?: number };
-  Memory: { MemoryUsageCommitBytes: number; MemoryUsagePrivateWorkingSetBytes?: number };
+  Memory: {
+    MemoryUsageCommitBytes: number;
+    MemoryUsageCommitPeakBytes?: number;
+    MemoryUsagePrivateWorkingSetBytes?: number;
+  };
+  Storage?: {
+    ReadCountNormalized: number;
+    ReadSizeBytes: number;
+    WriteCountNormalized: number;
+    WriteSizeBytes: number;
+  };
 }
 
 /** A process to start; in a container, or in the VM when the guest agent is asked with `CreateInUtilityVm`. */

@@ -149,6 +149,15 @@ test("a policy's settings are checked by its type", () => {
   );
 });
 
+test("a network's addresses come from DHCP, in the word of Learn and in that of upstream", () => {
+  for (const Type of ['Static', 'Dhcp', 'DHCP'] as const)
+    checkNetworkDocument('HostComputeNetwork', { Type: 'Transparent', Ipams: [{ Type }] });
+  assert.throws(
+    () => checkNetworkDocument('HostComputeNetwork', { Ipams: [{ Type: 'dhcp' as 'DHCP' }] }),
+    /field "Ipams\[0\]\.Type" must be one of Static, Dhcp, DHCP, /,
+  );
+});
+
 test('names of Object.prototype are no fields and no documents', () => {
   assert.equal(findFault('ComputeSystem', JSON.parse('{"__proto__":{}}'))?.path, '__proto__');
   assert.equal(findFault('ComputeSystem', { constructor: 'x' })?.problem, 'is unknown');

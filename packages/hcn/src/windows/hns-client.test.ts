@@ -313,6 +313,11 @@ describe('namespaces and management addresses of the first interface', () => {
     assert.deepEqual(await hns.managementMacs.get(), addresses);
     assert.deepEqual(await hns.managementMacs.delete(), []);
     await assert.rejects(hns.managementMacs.get(), { code: 'ERROR_INVALID_DATA' });
+    await assert.rejects(hns.managementMacs.set([]), {
+      code: 'E_INVALIDARG',
+      message: /^Cannot set the management MAC addresses: the list is empty, /,
+    });
+    assert.equal(requests.length, 4);
     assert.deepEqual(
       requests.slice(0, 3).map(({ method, path, body }) => [method, path, body]),
       [

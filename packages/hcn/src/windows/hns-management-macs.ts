@@ -1,3 +1,4 @@
+import { HcsError } from '@hcsshim/schema';
 import { checkDocument } from '@hcsshim/schema/hns';
 import type { CallOptions } from '../network-service.ts';
 import { badAnswer, readShape } from './answer.ts';
@@ -12,7 +13,15 @@ export class HnsManagementMacs {
     this.#request = request;
   }
 
+  /** Puts a list in the place of the one that is there; `delete` is what leaves none. */
   async set(addresses: readonly string[], options?: CallOptions): Promise<string[]> {
+    if (addresses.length === 0) {
+      throw new HcsError({
+        action: 'Cannot set the management MAC addresses',
+        problem: 'the list is empty, give one at least, or delete the list',
+        code: 'E_INVALIDARG',
+      });
+    }
     const body = checkDocument('HNSNnvManagementMacList', {
       MacAddressList: addresses.map((MacAddress) => ({ MacAddress })),
     });

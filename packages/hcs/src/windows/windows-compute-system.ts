@@ -4,12 +4,14 @@ import {
   type ModifySettingRequest,
   type PropertyQuery,
   type SystemProperties,
+  type SystemStatistics,
 } from '@hcsshim/schema';
 import {
   type CrashOptions,
   checkDocument,
   type SaveOptions,
   type SystemExitStatus,
+  type SystemPropertyQuery,
 } from '@hcsshim/schema/hcs';
 import {
   type ContainerProperties,
@@ -44,6 +46,13 @@ import { exitOf, readExitDocument } from './exit-document.ts';
 import { modificationText } from './modification-request.ts';
 import { destroyStreams, noStreams, openStreams } from './process-streams.ts';
 import { invalidAnswer, type RunningCall, type ServiceCallOptions, serviceCall } from './service-call.ts';
+import {
+  isContainer,
+  type StartTime,
+  siloStatistics,
+  startTimeNow,
+  withoutStatistics,
+} from './silo-statistics.ts';
 import { systemEvent } from './system-events.ts';
 import { WindowsProcess } from './windows-process.ts';
 
@@ -75,6 +84,9 @@ export class WindowsComputeSystem implements ComputeSystem {
   readonly #exit: PromiseWithResolvers<SystemExit>;
   /** Those whose end is not known yet. */
   readonly #processes = new Set<WindowsProcess>();
+  /** Of a system that was started by this handle. */
+  #started: StartTime | undefined;
+  #hasEnded = false;
   #closed: Promise<void> | undefined;
 
   private constructor(
@@ -97,6 +109,7 @@ export class WindowsComputeSystem implements ComputeSystem {
     this.#exit = exit;
     exit.promise.then(
       ({ reason }) => {
+        this.#hasEnded = true;
         for (const process of this.#processes) process.systemHasEnded(reason);
       },
       () => {},
@@ -141,6 +154,7 @@ export class WindowsComputeSystem implements ComputeSystem {
         if (call.deadline.aborted) await call.api.discardSystem(this.#handle);
         throw error;
       }
+      this.#started = startTimeNow();
     });
   }
 
@@ -178,9 +192,27 @@ export class WindowsComputeSystem implements ComputeSystem {
 
   async getProperties(query?: PropertyQuery, { signal }: CallOptions = {}): Promise<SystemProperties> {
     return serviceCall(this.#call('read properties of', signal), async (call) => {
-      const text = query === undefined ? null : JSON.stringify(checkDocument('SystemPropertyQuery', query));
-      return this.#orAfterTheEnd(call, readProperties(call, this.#handle, text), (ended) => ended);
+      const checked = query === undefined ? undefined : checkDocument('SystemPropertyQuery', query);
+      const read = (asked: SystemPropertyQuery | undefined): Promise<SystemProperties> => {
+        const text = asked === undefined ? null : JSON.stringify(asked);
+        return this.#orAfterTheEnd(call, readProperties(call, this.#handle, text), (ended) => ended);
+      };
+      const Statistics = await this.#siloStatistics(checked);
+      if (Statistics === undefined) return read(checked);
+      const rest = withoutStatistics(checked ?? {});
+      // A container that shares the host's kernel cannot be paused.
+      const others = rest === undefined ? { ...this.#baseProperties, State: 'Running' as const } : read(rest);
+      return { ...(await others), Statistics };
     });
+  }
+
+  /** Statistics that a query asks for and that need no service: those of a container that runs. */
+  async #siloStatistics(query: SystemPropertyQuery | undefined): Promise<SystemStatistics | undefined> {
+    // Since when a system runs is known to who has started it, and to the service.
+    if (this.#started === undefined || this.#hasEnded) return undefined;
+    if (!isContainer(this.#baseProperties) || !query?.PropertyTypes?.includes('Statistics')) return undefined;
+    const statistics = await siloStatistics(this.id, this.#started);
+    return this.#hasEnded ? undefined : statistics;
   }
 
   async getPropertiesV1(query?: PropertyQueryV1, { signal }: CallOptions = {}): Promise<ContainerProperties> {

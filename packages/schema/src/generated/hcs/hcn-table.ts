@@ -75,7 +75,7 @@ export const table: DocumentTable = {
   IpConfig: { fields: { IpAddress: 'string', PrefixLength: 'uint8', IpSubnetId: 'guid' } },
   IpSubnet: { fields: { ID: 'guid', Owner: 'string', Name: 'string', Version: 'uint64', AdditionalParams: 'any', Health: 'Health', SchemaVersion: 'Version', Telemetry: 'Telemetry', State: 'uint16', IpAddressPrefix: 'string', Flags: 'IPSubnetFlags' } },
   Ipam: { fields: { Type: 'IpamType', Subnets: 'Subnet[]' } },
-  IpamType: { values: ['Static', 'Dhcp'] },
+  IpamType: { values: ['Static', 'Dhcp', 'DHCP'] },
   L4ProxyPolicySetting: { fields: { IP: 'string', Port: 'string', Protocol: 'ProtocolType', ExceptionList: 'string[]', Destination: 'string', OutboundNat: 'boolean', Exceptions: 'string[]', OutboundNAT: 'boolean' } },
   L4ProxyPolicySetting2: { fields: { IP: 'string', Port: 'string', Protocol: 'ProtocolType', ExceptionList: 'string[]', Destination: 'string', OutboundNat: 'boolean' } },
   L4WfpProxyPolicySetting: { fields: { InboundProxyPort: 'string', OutboundProxyPort: 'string', FilterTuple: 'FiveTuple', UserSID: 'string', InboundExceptions: 'ProxyExceptions', OutboundExceptions: 'ProxyExceptions' } },

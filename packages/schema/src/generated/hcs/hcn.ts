@@ -822,9 +822,11 @@ export interface Ipam {
   Subnets?: Subnet[];
 }
 
+/** Learn writes Dhcp, and upstream sends DHCP (hcn/hcnnetwork.go, cmd/ncproxy). */
 export type IpamType =
   | 'Static'
-  | 'Dhcp';
+  | 'Dhcp'
+  | 'DHCP';
 
 /** Redirects connections to a proxy, by VFP. */
 export interface L4ProxyPolicySetting {
