@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chownSync,
@@ -75,8 +75,7 @@ interface Run {
   ended: Promise<number | null>;
 }
 
-/** Runs a script in another process of this host. */
-function run(directory: string, script: string): Run {
+function commandOf(directory: string, script: string): [program: string, ...args: string[]] {
   const local = (name: string): string => JSON.stringify(new URL(name, import.meta.url).href);
   const source = `
     import { attachEndpoint } from '@hcsshim/hcn';
@@ -86,11 +85,13 @@ function run(directory: string, script: string): Run {
     const service = createLinuxNetworkService({ stateDirectory: ${JSON.stringify(directory)} });
     const die = () => process.kill(process.pid, 'SIGKILL');
     ${script}`;
-  const child = spawn(
-    process.execPath,
-    ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', source],
-    { stdio: ['ignore', 'pipe', 'inherit'], cwd: import.meta.dirname },
-  );
+  return [process.execPath, '--disable-warning=ExperimentalWarning', '--input-type=module', '-e', source];
+}
+
+/** Runs a script in another process of this host. */
+function run(directory: string, script: string): Run {
+  const [program, ...args] = commandOf(directory, script);
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'], cwd: import.meta.dirname });
   const ended = once(child, 'close').then(([code]) => code as number | null);
   return { child, output: () => text(child.stdout as NonNullable<typeof child.stdout>), ended };
 }
@@ -498,6 +499,15 @@ describe('networks of a host', { skip: whyNoNetworks ?? false, timeout: 60_000 }
       unshareNetworkNamespace();
       await service.networks.enumerate().catch(({ code, message }) => console.log(code, message));`;
     assert.match(await run(directory, script).output(), /^HCS_E_INVALID_STATE .* network namespace \d+ /);
+    const inOwnMounts = spawnSync(
+      'unshare',
+      ['--mount', ...commandOf(directory, script.split('\n').slice(3).join('\n'))],
+      {
+        encoding: 'utf8',
+        cwd: import.meta.dirname,
+      },
+    );
+    assert.match(inOwnMounts.stdout, /^HCS_E_INVALID_STATE .* mount namespace \d+ /);
   });
 
   it('loopback and interfaces of a namespace are up', async () => {

@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import {
   deleteLinkIfThere,
   isNamespaceMount,
@@ -28,8 +29,9 @@ import { makeRoutes } from './routes.ts';
 /** Where the kernel's objects are. */
 interface Host {
   bootId: string;
-  /** Inode number. */
+  /** Inode numbers. */
   networkNamespace: number;
+  mountNamespace: number;
 }
 
 /**
@@ -55,21 +57,27 @@ export function recover(
   if (pending !== undefined) tellWhatWatchersMissed(state, pending);
 }
 
-/** Bridges of another network namespace cannot be seen from here, and would be made a second time. */
+/**
+ * Bridges of another network namespace cannot be seen from here, nor namespaces that are mounted in another mount
+ * namespace: they would be made a second time, and the first ones be lost.
+ */
 function assertSameHost(state: NetworkState): void {
   const here: Host = {
     bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim(),
     networkNamespace: networkNamespaceInode(),
+    mountNamespace: statSync('/proc/thread-self/ns/mnt').ino,
   };
   const recorded = state.readOwn('host.json') as Partial<Host> | undefined;
-  const isSame = recorded?.bootId === here.bootId && recorded.networkNamespace === here.networkNamespace;
-  if (isSame) return;
+  if (isDeepStrictEqual(recorded, here)) return;
   const isEmpty = state.list('networks').length + state.list('namespaces').length === 0;
-  if (recorded?.bootId === here.bootId && !isEmpty)
+  if (recorded?.bootId === here.bootId && !isEmpty) {
+    const kind = recorded.networkNamespace === here.networkNamespace ? 'mount' : 'network';
+    const [there, own] = [recorded, here].map((host) => host[`${kind}Namespace`]);
     throw new Refusal(
       'HCS_E_INVALID_STATE',
-      `the networks in "${state.root}" are in network namespace ${recorded.networkNamespace} and this process is in ${here.networkNamespace}, run it there or with another HCSSHIM_STATE`,
+      `the networks in "${state.root}" are in ${kind} namespace ${there} and this process is in ${own}, run it there or with another HCSSHIM_STATE`,
     );
+  }
   state.writeOwn('host.json', here);
 }
 

@@ -191,6 +191,25 @@ test('a table takes the place of another as a whole, and a wrong one leaves the 
   assert.deepEqual(listNftTables(socket, 'ipv4'), []);
 });
 
+test('a table of thousands of rules is one transaction', { skip }, () => {
+  using socket = NetlinkSocket.open('netfilter');
+  const rule = (last: number) => [
+    ...addressIn('source', Uint8Array.of(10, 213, last >> 8, last & 0xff), Uint8Array.of(255, 255, 255, 255)),
+    ...masquerade(),
+  ];
+  const chain = { name: 'post', type: 'nat', hook: 'postrouting', priority: 100 } as const;
+  const rules = Array.from({ length: 3000 }, (_, index) => rule(index));
+  const large: NftTable = { family: 'ipv4', name: 'large', chains: [{ ...chain, rules }] };
+  replaceNftTables(socket, [large]);
+  assert.equal(listNftRules(socket, 'ipv4').length, 3000);
+  const wrong = [...isForThisHost(), ...translateDestination(Uint8Array.of(10, 213, 0, 1), 80)];
+  const broken: NftTable = { ...large, chains: [{ ...chain, rules: [...rules, wrong, ...rules] }] };
+  assert.throws(() => replaceNftTables(socket, [broken]), { syscall: 'NFT_MSG_NEWRULE' });
+  assert.equal(listNftRules(socket, 'ipv4').length, 3000);
+  replaceNftTables(socket, [{ ...large, chains: [] }]);
+  assert.deepEqual(listNftTables(socket, 'ipv4'), []);
+});
+
 test('a list of more links than one datagram holds is whole', { skip }, () => {
   using socket = NetlinkSocket.open('route');
   const names = Array.from({ length: 30 }, (_, index) => `br-many-${index}`);
