@@ -129,11 +129,14 @@ function makeMissing(state: NetworkState, log: (message: string) => void): void 
       log(`Cannot make ${what} again: ${(error as Error).message}`);
     }
   };
-  const { links, tables } = look();
+  const { links, tables } = look(state);
   for (const { document: network } of state.list('networks')) {
     const endpoints = endpointsOfNetwork(state, network.ID);
     if (!links.has(bridgeName(network.ID)))
-      make(`network "${network.ID}"`, (undo) => makeNetwork(network, endpoints, state.root, undo));
+      make(`network "${network.ID}"`, (undo) => {
+        removeNetwork(network.ID);
+        makeNetwork(network, endpoints, state.root, undo);
+      });
     else if (needsTable(network.Type) && !tables.has(networkTableName(network.ID)))
       make(`the packet filter of network "${network.ID}"`, () => filterNetwork(network, endpoints));
   }
@@ -148,11 +151,14 @@ function makeMissing(state: NetworkState, log: (message: string) => void): void 
     });
   }
   // A bridge or a namespace that was missing has taken links along.
-  const { links: left } = look();
+  const { links: left } = look(state);
   for (const record of state.list('endpoints')) {
     const { attachment, document } = record;
     if (attachment !== undefined && !left.has(portName(document.ID)))
-      make(`the link of endpoint "${document.ID}"`, () => reconnect(state, record, attachment));
+      make(`the link of endpoint "${document.ID}"`, () => {
+        detachInterface(document.ID);
+        reconnect(state, record, attachment);
+      });
   }
   for (const { document } of state.list('load-balancers')) {
     if ((document.PortMappings ?? []).length > 0 && !tables.has(loadBalancerTableName(document.ID)))
@@ -189,11 +195,16 @@ function needsTable(type: string | undefined): boolean {
   return type === 'NAT' || type === 'Internal';
 }
 
-function look(): { links: Set<string>; tables: Set<string> } {
+/** Links without the mark were being made when their maker died. */
+function look(state: NetworkState): { links: Set<string>; tables: Set<string> } {
   using route = NetlinkSocket.open('route');
   using filter = NetlinkSocket.open('netfilter');
   return {
-    links: new Set(listLinks(route).map(({ name }) => name)),
+    links: new Set(
+      listLinks(route)
+        .filter(({ alias = '' }) => subjectOfAlias(alias, state.root) !== undefined)
+        .map(({ name }) => name),
+    ),
     tables: new Set(listNftTables(filter, 'ipv4')),
   };
 }
