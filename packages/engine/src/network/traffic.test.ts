@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { closeSync, existsSync } from 'node:fs';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import {
   addLoadBalancer,
@@ -120,6 +122,38 @@ describe('traffic', { skip: whyNoNetworks ?? false, timeout: 60_000 }, () => {
     assert.equal(await ask(one.address, 80, other.path), `one hears ${other.address}`);
     assert.ok(await isSwallowed(hostAddress, 81, other.path));
   });
+
+  const withIp = { skip: existsSync('/usr/sbin/ip') ? false : 'iproute2 is not installed' };
+
+  it(
+    'of an L2Bridge network goes out by its adapter, to a gateway that is another machine',
+    withIp,
+    async () => {
+      const ip = (...args: string[]): void => void execFileSync('ip', args);
+      const gateway = await service.namespaces.create(newNamespace('Host'));
+      stack.defer(() => service.namespaces.delete(gateway.ID));
+      const path = networkNamespacePath(gateway) ?? '';
+      ip('link', 'add', 'adapter0', 'type', 'veth', 'peer', 'name', 'wire0');
+      stack.defer(() => ip('link', 'delete', 'adapter0'));
+      const fd = openNetworkNamespace(path);
+      ip('link', 'set', 'wire0', 'netns', `/proc/${process.pid}/fd/${fd}`);
+      inNetworkNamespace(fd, () => {
+        ip('address', 'add', '10.213.10.1/24', 'dev', 'wire0');
+        ip('link', 'set', 'wire0', 'up');
+      });
+      closeSync(fd);
+      const id = await network({
+        ...networkDocument('bridged', 10),
+        Type: 'L2Bridge',
+        Policies: [{ Type: 'NetAdapterName', Settings: { NetworkAdapterName: 'adapter0' } }],
+      });
+      const inside = await container(id);
+      stack.use(await serve('gateway', 80, path));
+      stack.use(await serve('inside', 80, inside.path));
+      assert.equal(await ask('10.213.10.1', 80, inside.path), `gateway hears ${inside.address}`);
+      assert.equal(await ask(inside.address, 80, path), 'inside hears 10.213.10.1');
+    },
+  );
 
   it('is blocked and let through by access control lists, in the order of their priorities', async () => {
     const id = await network(networkDocument('acl', 7));
