@@ -22,7 +22,10 @@ import { subnetsOf, typesWithHostAddress } from './subnets.ts';
 
 const linkLocal = 0xfe80;
 
-/** Makes what the kernel has of a network: its bridge, the host's addresses on that, its packet filter. */
+/**
+ * Makes what the kernel has of a network: its bridge, the host's addresses on that, its packet filter. The mark comes
+ * last: a bridge that has it is complete.
+ */
 export function makeNetwork(
   network: Stored<HostComputeNetwork>,
   endpoints: readonly HostComputeEndpoint[],
@@ -37,7 +40,7 @@ export function makeNetwork(
   const adapter = adapterOf(network);
   if (adapter !== undefined) checkAdapter(socket, type, adapter);
   undo.defer(() => removeNetwork(id));
-  createBridge(socket, { name, address: bridgeMac(id), alias: linkAlias('network', id, stateRoot) });
+  createBridge(socket, { name, address: bridgeMac(id) });
   disableIpv6(name);
   const { index } = findLink(socket, name) as Link;
   if (typesWithHostAddress.has(type)) {
@@ -52,6 +55,7 @@ export function makeNetwork(
   }
   if (type === 'NAT') enableForwarding();
   filterNetwork(network, endpoints);
+  changeLink(socket, name, { alias: linkAlias('network', id, stateRoot) });
 }
 
 /** Removes what the kernel has of a network; what is not there is no error. A port that was an adapter is free then. */

@@ -44,8 +44,10 @@ export function endpointKind(
       checkDocument('ModifyEndpointSettingRequest', request);
       if (request.ResourceType === 'Policy') checkDocument('PolicyEndpointRequest', request.Settings ?? {});
     },
-    tell: ({ document, attachment }) =>
-      attachment === undefined ? document : { ...document, HostComputeNamespace: attachment.namespaceId },
+    tell: (records) =>
+      records.map(({ document, attachment }) =>
+        attachment === undefined ? document : { ...document, HostComputeNamespace: attachment.namespaceId },
+      ),
     create(document, undo) {
       const record: EndpointRecord = { version: 1, document: newEndpoint(state, document) };
       store(state, record, undo);
@@ -98,13 +100,15 @@ function newEndpoint(
   assertPortsFree(document, allEndpoints(state));
   const neighbours = endpointsOfNetwork(state, networkId);
   const dns = dnsOf(document, network);
+  const addresses = addressesOf(document, network, neighbours);
+  const first = parseIpv4(addresses[0]?.IpAddress ?? '');
   const endpoint: Stored<HostComputeEndpoint> = {
     Policies: [],
     ...document,
     Flags,
     HostComputeNetwork: networkId,
-    MacAddress: chooseMac(network.MacPool, document.MacAddress, ownersOfMacs(neighbours)),
-    IpConfigurations: addressesOf(document, network, neighbours),
+    MacAddress: chooseMac(network.MacPool, document.MacAddress, first, ownersOfMacs(neighbours)),
+    IpConfigurations: addresses,
     ...(dns === undefined ? {} : { Dns: dns }),
   };
   const routed =

@@ -62,7 +62,6 @@ export function attachInterface(options: InterfaceOptions, undo: DisposableStack
   createVeth(host, {
     name: port,
     master: bridge.index,
-    alias: linkAlias('endpoint', endpoint.ID, stateRoot),
     mtu: mtuOf(endpoint),
     peer: { name, address: macBytes(endpoint.MacAddress ?? ''), namespaceFd: namespace.fd },
   });
@@ -85,6 +84,8 @@ export function attachInterface(options: InterfaceOptions, undo: DisposableStack
     });
   }
   for (const route of ofInterface(name, routes)) addRoute(namespace.route, { ...route, index });
+  // Last: a link that has the mark is complete.
+  changeLink(host, port, { alias: linkAlias('endpoint', endpoint.ID, stateRoot) });
   return name;
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chownSync,
@@ -16,6 +16,7 @@ import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
+  applyEndpointPolicies,
   attachEndpoint,
   type NetworkEvent,
   type NetworkService,
@@ -23,6 +24,7 @@ import {
   newNamespace,
 } from '@hcsshim/hcn';
 import {
+  createBridge,
   deleteLink,
   findLink,
   inNetworkNamespace,
@@ -75,8 +77,7 @@ interface Run {
   ended: Promise<number | null>;
 }
 
-/** Runs a script in another process of this host. */
-function run(directory: string, script: string): Run {
+function commandOf(directory: string, script: string): [program: string, ...args: string[]] {
   const local = (name: string): string => JSON.stringify(new URL(name, import.meta.url).href);
   const source = `
     import { attachEndpoint } from '@hcsshim/hcn';
@@ -86,11 +87,13 @@ function run(directory: string, script: string): Run {
     const service = createLinuxNetworkService({ stateDirectory: ${JSON.stringify(directory)} });
     const die = () => process.kill(process.pid, 'SIGKILL');
     ${script}`;
-  const child = spawn(
-    process.execPath,
-    ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', source],
-    { stdio: ['ignore', 'pipe', 'inherit'], cwd: import.meta.dirname },
-  );
+  return [process.execPath, '--disable-warning=ExperimentalWarning', '--input-type=module', '-e', source];
+}
+
+/** Runs a script in another process of this host. */
+function run(directory: string, script: string): Run {
+  const [program, ...args] = commandOf(directory, script);
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'], cwd: import.meta.dirname });
   const ended = once(child, 'close').then(([code]) => code as number | null);
   return { child, output: () => text(child.stdout as NonNullable<typeof child.stdout>), ended };
 }
@@ -214,6 +217,37 @@ describe('networks of a host', { skip: whyNoNetworks ?? false, timeout: 60_000 }
     await assertFails(overlapping, 'HCN_E_INVALID_SUBNET', '10.213.0.0/24', 'network "third"');
     // No host has an address in a private one.
     await service.networks.create(networkDocument('private', 0, 'Private'));
+  });
+
+  it('an endpoint has the MTU of its policy, and the DNS settings of its network', async () => {
+    const { ID: id } = await service.networks.create({
+      ...networkDocument('settings', 0),
+      Policies: [{ Type: 'AutomaticDNS', Settings: { Enable: true } }],
+    });
+    const policy = (Mtu: number) => ({ Type: 'InterfaceParameters' as const, Settings: { Mtu } });
+    const endpoint = await inNetwork(id, { Policies: [policy(1400)] });
+    assert.ok(Array.isArray(endpoint.Dns?.ServerList));
+    const namespace = await service.namespaces.create(newNamespace('Host'));
+    await attachEndpoint(service, namespace.ID, endpoint.ID);
+    const [, eth0] = linksIn(networkNamespacePath(namespace) ?? '');
+    assert.equal(eth0?.mtu, 1400);
+    assert.equal(
+      Buffer.from(eth0?.address ?? []).toString('hex'),
+      endpoint.MacAddress?.replaceAll('-', '').toLowerCase(),
+    );
+    await assertFails(
+      applyEndpointPolicies(service, endpoint.ID, 'Update', [policy(1300)]),
+      'ERROR_NOT_SUPPORTED',
+      'detach',
+    );
+    const own = { ServerList: ['192.0.2.53'] };
+    assert.deepEqual((await inNetwork(id, { Dns: own })).Dns, own);
+    await service.networks.modify(id, {
+      ResourceType: 'DNS',
+      RequestType: 'Update',
+      Settings: { Domain: 'a.example' },
+    });
+    assert.deepEqual((await inNetwork(id)).Dns, { Domain: 'a.example' });
   });
 
   it('what is not carried out is refused, and nothing is made', async () => {
@@ -398,6 +432,18 @@ describe('networks of a host', { skip: whyNoNetworks ?? false, timeout: 60_000 }
     assert.equal(told.length, 3, told.join('; '));
   });
 
+  it('what died while it was made again is made as a whole', async () => {
+    const { ID: id } = await service.networks.create(networkDocument('twice', 0));
+    using socket = NetlinkSocket.open('route');
+    deleteLink(socket, bridgeName(id));
+    createBridge(socket, { name: bridgeName(id), address: Uint8Array.of(2, 0, 0, 0, 0, 1) });
+    await open().networks.enumerate();
+    const { index, alias } = findLink(socket, bridgeName(id)) ?? {};
+    assert.ok((alias ?? '').includes(id));
+    assert.equal(listAddresses(socket).filter((address) => address.index === index).length, 1);
+    assert.equal(told.length, 1, told.join('; '));
+  });
+
   it('links of a state directory that was wiped are removed', async () => {
     const { ID } = await service.networks.create(networkDocument('wiped', 0));
     rmSync(join(directory, 'network', 'networks', `${ID}.json`));
@@ -415,10 +461,14 @@ describe('networks of a host', { skip: whyNoNetworks ?? false, timeout: 60_000 }
       }
       const { length } = await service.networks.enumerate();
       console.log(length >= 4);`;
-    const runs = [run(directory, script(10)), run(directory, script(20))];
+    // What nobody reads is dropped when a process ends.
+    const runs = [10, 20].map((first) => {
+      const { output, ended } = run(directory, script(first));
+      return { output: output(), ended };
+    });
     for (let number = 0; number < 3; number++) await inNetwork(id);
     for (const { output, ended } of runs) {
-      assert.equal(await output(), 'true\n');
+      assert.equal(await output, 'true\n');
       assert.equal(await ended, 0);
     }
     assert.equal((await service.networks.enumerate()).length, 7);
@@ -465,9 +515,15 @@ describe('networks of a host', { skip: whyNoNetworks ?? false, timeout: 60_000 }
     await once(child.stdout as NonNullable<typeof child.stdout>, 'data');
     const controller = new AbortController();
     const reason = new Error('enough');
-    const creating = service.networks.create(networkDocument('waits', 0), { signal: controller.signal });
+    const { signal } = controller;
+    // The second waits for the first besides.
+    const creating = [0, 1].map((number) =>
+      service.networks.create(networkDocument(`waits ${number}`, number), { signal }),
+    );
     setTimeout(() => controller.abort(reason), 50);
-    await assert.rejects(creating, (error) => error === reason);
+    const start = performance.now();
+    for (const one of creating) await assert.rejects(one, (error) => error === reason);
+    assert.ok(performance.now() - start < 3_000);
     assert.deepEqual(hostLinks(), []);
     child.kill('SIGKILL');
     await ended;
@@ -498,6 +554,15 @@ describe('networks of a host', { skip: whyNoNetworks ?? false, timeout: 60_000 }
       unshareNetworkNamespace();
       await service.networks.enumerate().catch(({ code, message }) => console.log(code, message));`;
     assert.match(await run(directory, script).output(), /^HCS_E_INVALID_STATE .* network namespace \d+ /);
+    const inOwnMounts = spawnSync(
+      'unshare',
+      ['--mount', ...commandOf(directory, script.split('\n').slice(3).join('\n'))],
+      {
+        encoding: 'utf8',
+        cwd: import.meta.dirname,
+      },
+    );
+    assert.match(inOwnMounts.stdout, /^HCS_E_INVALID_STATE .* mount namespace \d+ /);
   });
 
   it('loopback and interfaces of a namespace are up', async () => {

@@ -22,12 +22,16 @@ export function allEndpoints(state: NetworkState): Stored<HostComputeEndpoint>[]
 
 export type AttachedEndpoint = EndpointRecord & Required<Pick<EndpointRecord, 'attachment'>>;
 
-/** In the order in which they came. */
-export function endpointsInNamespace(state: NetworkState, namespaceId: string): AttachedEndpoint[] {
+/** Of all namespaces; of each in the order in which they came. */
+export function attachedEndpoints(state: NetworkState): AttachedEndpoint[] {
   return state
     .list('endpoints')
-    .filter((record): record is AttachedEndpoint => record.attachment?.namespaceId === namespaceId)
+    .filter((record): record is AttachedEndpoint => record.attachment !== undefined)
     .sort((one, other) => one.attachment.order - other.attachment.order);
+}
+
+export function endpointsInNamespace(state: NetworkState, namespaceId: string): AttachedEndpoint[] {
+  return attachedEndpoints(state).filter(({ attachment }) => attachment.namespaceId === namespaceId);
 }
 
 export function allRoutes(state: NetworkState): Stored<HostComputeRoute>[] {

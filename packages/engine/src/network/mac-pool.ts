@@ -20,10 +20,17 @@ export function bridgeMac(networkId: string): Uint8Array {
   return Buffer.from(`0215${networkId.slice(0, 4)}ffff`, 'hex');
 }
 
-/** The address asked for, or the first of the pool that is free, as `02-15-…`. */
+/**
+ * The address asked for; else the one of the pool that ends as the IP address does, so that neighbours who remember
+ * the one for the other are right also when both have a new owner; else the first of the pool that is free.
+ *
+ * @param ipv4 The endpoint's address, where it has one.
+ * @returns as `02-15-…`.
+ */
 export function chooseMac(
   pool: MacPool | undefined,
   asked: string | undefined,
+  ipv4: number | undefined,
   taken: ReadonlyMap<string, string>,
 ): string {
   if (asked) {
@@ -33,8 +40,11 @@ export function chooseMac(
     throw new Refusal('ERROR_ALREADY_EXISTS', `MAC address ${address} has endpoint "${owner}"`);
   }
   for (const { StartMacAddress = '', EndMacAddress = '' } of pool?.Ranges ?? []) {
+    const start = readMac('StartMacAddress', StartMacAddress);
     const end = readMac('EndMacAddress', EndMacAddress);
-    for (let number = readMac('StartMacAddress', StartMacAddress); number <= end; number++) {
+    const alike = ipv4 === undefined ? start : start - (start % 2 ** 16) + (ipv4 % 2 ** 16);
+    if (alike >= start && alike <= end && !taken.has(formatMac(alike))) return formatMac(alike);
+    for (let number = start; number <= end; number++) {
       const address = formatMac(number);
       if (!taken.has(address)) return address;
     }

@@ -15,7 +15,7 @@ import {
   type NamespaceType,
 } from '@hcsshim/schema/hcn';
 import { attach, detach } from './attachment.ts';
-import { endpointsInNamespace, namedEndpoint } from './lookups.ts';
+import { type AttachedEndpoint, attachedEndpoints, endpointsInNamespace, namedEndpoint } from './lookups.ts';
 import type { NamespaceRecord } from './network-records.ts';
 import type { NetworkState } from './network-state.ts';
 import { notSupported, Refusal } from './refusal.ts';
@@ -39,10 +39,13 @@ export function namespaceKind(
       if (request.ResourceType === 'Container')
         checkDocument('NamespaceContainerRequest', request.Settings ?? {});
     },
-    tell: (record) => ({
-      ...record.document,
-      Resources: [...endpointResources(state, record.document.ID), ...(record.document.Resources ?? [])],
-    }),
+    tell(records) {
+      const attached = attachedEndpoints(state);
+      return records.map(({ document }) => ({
+        ...document,
+        Resources: [...endpointResources(attached, document.ID), ...(document.Resources ?? [])],
+      }));
+    },
     create(document, undo) {
       const { ID: id, Type: type = 'Host', Resources = [] } = document;
       if (Resources.some((one) => one.Type === 'Endpoint'))
@@ -170,9 +173,8 @@ function assertTakesEndpoints({ Type: type = 'Host' }: HostComputeNamespace): vo
   if (reason !== undefined) throw notSupported(`a namespace of type "${type}" takes no endpoint: ${reason}`);
 }
 
-function endpointResources(state: NetworkState, namespaceId: string): NamespaceResource[] {
-  return endpointsInNamespace(state, namespaceId).map(({ document }) => ({
-    Type: 'Endpoint',
-    Data: { Id: document.ID },
-  }));
+function endpointResources(attached: readonly AttachedEndpoint[], namespaceId: string): NamespaceResource[] {
+  return attached
+    .filter(({ attachment }) => attachment.namespaceId === namespaceId)
+    .map(({ document }) => ({ Type: 'Endpoint', Data: { Id: document.ID } }));
 }

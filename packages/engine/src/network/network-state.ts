@@ -150,14 +150,20 @@ export class NetworkState {
     this.#writeFile(name, value);
   }
 
-  #locked<T>(signal: AbortSignal, work: () => T): Promise<T> {
-    return this.#turns.run(async () => {
+  /** A call that is given up before its turn ends at once, and does nothing when its turn comes. */
+  async #locked<T>(signal: AbortSignal, work: () => T): Promise<T> {
+    const givenUp = Promise.withResolvers<never>();
+    const giveUp = (): void => givenUp.reject(signal.reason);
+    signal.addEventListener('abort', giveUp, { once: true });
+    const turn = this.#turns.run(async () => {
       signal.throwIfAborted();
+      signal.removeEventListener('abort', giveUp);
       using _lock = await FileLock.acquire(join(this.root, 'lock'), { signal });
       signal.throwIfAborted();
       this.#recoverIfNeeded();
       return work();
     });
+    return Promise.race([turn, givenUp.promise]);
   }
 
   #recoverIfNeeded(): void {

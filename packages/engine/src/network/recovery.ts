@@ -1,4 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import {
   deleteLinkIfThere,
   isNamespaceMount,
@@ -28,8 +29,9 @@ import { makeRoutes } from './routes.ts';
 /** Where the kernel's objects are. */
 interface Host {
   bootId: string;
-  /** Inode number. */
+  /** Inode numbers. */
   networkNamespace: number;
+  mountNamespace: number;
 }
 
 /**
@@ -55,21 +57,27 @@ export function recover(
   if (pending !== undefined) tellWhatWatchersMissed(state, pending);
 }
 
-/** Bridges of another network namespace cannot be seen from here, and would be made a second time. */
+/**
+ * Bridges of another network namespace cannot be seen from here, nor namespaces that are mounted in another mount
+ * namespace: they would be made a second time, and the first ones be lost.
+ */
 function assertSameHost(state: NetworkState): void {
   const here: Host = {
     bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim(),
     networkNamespace: networkNamespaceInode(),
+    mountNamespace: statSync('/proc/thread-self/ns/mnt').ino,
   };
   const recorded = state.readOwn('host.json') as Partial<Host> | undefined;
-  const isSame = recorded?.bootId === here.bootId && recorded.networkNamespace === here.networkNamespace;
-  if (isSame) return;
+  if (isDeepStrictEqual(recorded, here)) return;
   const isEmpty = state.list('networks').length + state.list('namespaces').length === 0;
-  if (recorded?.bootId === here.bootId && !isEmpty)
+  if (recorded?.bootId === here.bootId && !isEmpty) {
+    const kind = recorded.networkNamespace === here.networkNamespace ? 'mount' : 'network';
+    const [there, own] = [recorded, here].map((host) => host[`${kind}Namespace`]);
     throw new Refusal(
       'HCS_E_INVALID_STATE',
-      `the networks in "${state.root}" are in network namespace ${recorded.networkNamespace} and this process is in ${here.networkNamespace}, run it there or with another HCSSHIM_STATE`,
+      `the networks in "${state.root}" are in ${kind} namespace ${there} and this process is in ${own}, run it there or with another HCSSHIM_STATE`,
     );
+  }
   state.writeOwn('host.json', here);
 }
 
@@ -121,11 +129,14 @@ function makeMissing(state: NetworkState, log: (message: string) => void): void 
       log(`Cannot make ${what} again: ${(error as Error).message}`);
     }
   };
-  const { links, tables } = look();
+  const { links, tables } = look(state);
   for (const { document: network } of state.list('networks')) {
     const endpoints = endpointsOfNetwork(state, network.ID);
     if (!links.has(bridgeName(network.ID)))
-      make(`network "${network.ID}"`, (undo) => makeNetwork(network, endpoints, state.root, undo));
+      make(`network "${network.ID}"`, (undo) => {
+        removeNetwork(network.ID);
+        makeNetwork(network, endpoints, state.root, undo);
+      });
     else if (needsTable(network.Type) && !tables.has(networkTableName(network.ID)))
       make(`the packet filter of network "${network.ID}"`, () => filterNetwork(network, endpoints));
   }
@@ -140,11 +151,14 @@ function makeMissing(state: NetworkState, log: (message: string) => void): void 
     });
   }
   // A bridge or a namespace that was missing has taken links along.
-  const { links: left } = look();
+  const { links: left } = look(state);
   for (const record of state.list('endpoints')) {
     const { attachment, document } = record;
     if (attachment !== undefined && !left.has(portName(document.ID)))
-      make(`the link of endpoint "${document.ID}"`, () => reconnect(state, record, attachment));
+      make(`the link of endpoint "${document.ID}"`, () => {
+        detachInterface(document.ID);
+        reconnect(state, record, attachment);
+      });
   }
   for (const { document } of state.list('load-balancers')) {
     if ((document.PortMappings ?? []).length > 0 && !tables.has(loadBalancerTableName(document.ID)))
@@ -181,11 +195,16 @@ function needsTable(type: string | undefined): boolean {
   return type === 'NAT' || type === 'Internal';
 }
 
-function look(): { links: Set<string>; tables: Set<string> } {
+/** Links without the mark were being made when their maker died. */
+function look(state: NetworkState): { links: Set<string>; tables: Set<string> } {
   using route = NetlinkSocket.open('route');
   using filter = NetlinkSocket.open('netfilter');
   return {
-    links: new Set(listLinks(route).map(({ name }) => name)),
+    links: new Set(
+      listLinks(route)
+        .filter(({ alias = '' }) => subjectOfAlias(alias, state.root) !== undefined)
+        .map(({ name }) => name),
+    ),
     tables: new Set(listNftTables(filter, 'ipv4')),
   };
 }

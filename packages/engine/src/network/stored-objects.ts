@@ -29,8 +29,8 @@ export interface ObjectKind<Kind extends RecordKind, Document, Request> {
   modify(record: NetworkRecords[Kind], request: Request, undo: DisposableStack): NetworkRecords[Kind];
   /** Removes what the kernel has of it. Records of others that name it let it go. */
   delete(record: NetworkRecords[Kind]): void;
-  /** The document as it is told: with what other records say. @default as it is kept */
-  tell?: (record: NetworkRecords[Kind]) => Stored<Document>;
+  /** The documents as they are told: with what other records say. @default as they are kept */
+  tell?: (records: readonly NetworkRecords[Kind][]) => Stored<Document>[];
 }
 
 /** How long a call may take, most of which is waiting for other processes. As on Windows. In milliseconds. */
@@ -88,10 +88,7 @@ export class StoredObjects<Kind extends RecordKind, Document extends { ID?: stri
     return networkCall(`enumerate ${this.#kind.nouns}`, signal, async (deadline) => {
       const passes = filterOf(checkDocument('HostComputeQuery', query));
       await this.#state.look(deadline);
-      return this.#state
-        .list(this.#kind.kind)
-        .map((record) => this.#tell(record))
-        .filter(passes);
+      return this.#tellAll(this.#state.list(this.#kind.kind)).filter(passes);
     });
   }
 
@@ -134,8 +131,12 @@ export class StoredObjects<Kind extends RecordKind, Document extends { ID?: stri
   }
 
   #tell(record: NetworkRecords[Kind]): Stored<Document> {
-    const document = record.document as unknown as Stored<Document>;
-    return this.#kind.tell?.(record) ?? document;
+    return this.#tellAll([record])[0] as Stored<Document>;
+  }
+
+  #tellAll(records: readonly NetworkRecords[Kind][]): Stored<Document>[] {
+    if (this.#kind.tell !== undefined) return this.#kind.tell(records);
+    return records.map(({ document }) => document as unknown as Stored<Document>);
   }
 }
 

@@ -56,7 +56,8 @@ const mac = (last: number): Uint8Array => Uint8Array.of(2, 0, 0, 0, 0, last);
 
 test('a bridge is made, found and deleted', { skip }, () => {
   using socket = NetlinkSocket.open('route');
-  createBridge(socket, { name: 'br-one', address: mac(1), alias: 'for a test' });
+  createBridge(socket, { name: 'br-one', address: mac(1) });
+  changeLink(socket, 'br-one', { alias: 'for a test' });
   const bridge = findLink(socket, 'br-one');
   assert.equal(bridge?.kind, 'bridge');
   assert.equal(bridge?.isUp, true);
@@ -64,7 +65,7 @@ test('a bridge is made, found and deleted', { skip }, () => {
   assert.deepEqual([...(bridge?.address ?? [])], [...mac(1)]);
   const [shown] = ip('link', 'show', 'br-one') ?? [{ ifname: 'br-one', ifalias: 'for a test' }];
   assert.equal(shown?.ifalias, 'for a test');
-  assert.throws(() => createBridge(socket, { name: 'br-one', address: mac(2), alias: '' }), {
+  assert.throws(() => createBridge(socket, { name: 'br-one', address: mac(2) }), {
     code: 'EEXIST',
     message: /^Cannot create bridge "br-one": /,
   });
@@ -123,12 +124,11 @@ test('a link leads into a namespace, with addresses and routes there', { skip },
   using host = NetlinkSocket.open('route');
   using peer = inNetworkNamespace(fd, () => NetlinkSocket.open('route'));
   try {
-    createBridge(host, { name: 'br-two', address: mac(1), alias: '' });
+    createBridge(host, { name: 'br-two', address: mac(1) });
     const master = findLink(host, 'br-two')?.index ?? 0;
     createVeth(host, {
       name: 've-host',
       master,
-      alias: 'one end',
       mtu: 1400,
       peer: { name: 'eth0', address: mac(7), namespaceFd: fd },
     });
@@ -191,10 +191,29 @@ test('a table takes the place of another as a whole, and a wrong one leaves the 
   assert.deepEqual(listNftTables(socket, 'ipv4'), []);
 });
 
+test('a table of thousands of rules is one transaction', { skip }, () => {
+  using socket = NetlinkSocket.open('netfilter');
+  const rule = (last: number) => [
+    ...addressIn('source', Uint8Array.of(10, 213, last >> 8, last & 0xff), Uint8Array.of(255, 255, 255, 255)),
+    ...masquerade(),
+  ];
+  const chain = { name: 'post', type: 'nat', hook: 'postrouting', priority: 100 } as const;
+  const rules = Array.from({ length: 3000 }, (_, index) => rule(index));
+  const large: NftTable = { family: 'ipv4', name: 'large', chains: [{ ...chain, rules }] };
+  replaceNftTables(socket, [large]);
+  assert.equal(listNftRules(socket, 'ipv4').length, 3000);
+  const wrong = [...isForThisHost(), ...translateDestination(Uint8Array.of(10, 213, 0, 1), 80)];
+  const broken: NftTable = { ...large, chains: [{ ...chain, rules: [...rules, wrong, ...rules] }] };
+  assert.throws(() => replaceNftTables(socket, [broken]), { syscall: 'NFT_MSG_NEWRULE' });
+  assert.equal(listNftRules(socket, 'ipv4').length, 3000);
+  replaceNftTables(socket, [{ ...large, chains: [] }]);
+  assert.deepEqual(listNftTables(socket, 'ipv4'), []);
+});
+
 test('a list of more links than one datagram holds is whole', { skip }, () => {
   using socket = NetlinkSocket.open('route');
   const names = Array.from({ length: 30 }, (_, index) => `br-many-${index}`);
-  for (const [index, name] of names.entries()) createBridge(socket, { name, address: mac(index), alias: '' });
+  for (const [index, name] of names.entries()) createBridge(socket, { name, address: mac(index) });
   try {
     const found = new Set(listLinks(socket).map(({ name }) => name));
     assert.ok(names.every((name) => found.has(name)));
@@ -209,7 +228,7 @@ test('without the right to it the kernel says so', { skip }, () => {
     process.setgid(65534); process.setuid(65534);
     using socket = NetlinkSocket.open('route');
     try {
-      createBridge(socket, { name: 'br-no', address: new Uint8Array(6), alias: '' });
+      createBridge(socket, { name: 'br-no', address: new Uint8Array(6) });
     } catch (error) { console.log(error.code); }`;
   const output = execFileSync(
     process.execPath,

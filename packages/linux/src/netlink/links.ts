@@ -49,6 +49,8 @@ export interface Link {
   kind?: string;
   /** Index of the bridge or bond that it is a port of. */
   master?: number;
+  /** Longest packet, in bytes. */
+  mtu: number;
   /** MAC address, where it has one. */
   address?: Uint8Array;
   /** The text that an administrator, or program, has put on it. */
@@ -58,12 +60,10 @@ export interface Link {
 export interface BridgeOptions {
   name: string;
   address: Uint8Array;
-  /** At most 255 bytes. */
-  alias: string;
 }
 
 /** Makes a bridge, up. Fails with EEXIST when the name is taken. */
-export function createBridge(socket: NetlinkSocket, { name, address, alias }: BridgeOptions): void {
+export function createBridge(socket: NetlinkSocket, { name, address }: BridgeOptions): void {
   socket.request({
     type: RTM_NEWLINK,
     flags: NetlinkFlag.create | NetlinkFlag.exclusive,
@@ -75,8 +75,6 @@ export function createBridge(socket: NetlinkSocket, { name, address, alias }: Br
       [IFLA_LINKINFO, [[IFLA_INFO_KIND, text('bridge')]]],
     ]),
   });
-  // The kernel takes no alias with the creation.
-  changeLink(socket, name, { alias });
 }
 
 export interface VethOptions {
@@ -84,7 +82,6 @@ export interface VethOptions {
   name: string;
   /** Index of the bridge that it becomes a port of. */
   master: number;
-  alias: string;
   /** In bytes. @default 1500 */
   mtu?: number | undefined;
   /** The other end, which the kernel does not let be up before it is joined to the first. */
@@ -98,7 +95,7 @@ export interface VethOptions {
 
 /** Makes a pair of ends such that what goes in on one comes out on the other. With one end goes the other. */
 export function createVeth(socket: NetlinkSocket, options: VethOptions): void {
-  const { name, master, alias, peer } = options;
+  const { name, master, peer } = options;
   const mtu: NetlinkAttribute[] = options.mtu === undefined ? [] : [[IFLA_MTU, u32(options.mtu)]];
   const peerLink = encodeLink({}, [
     [IFLA_IFNAME, text(peer.name)],
@@ -124,13 +121,13 @@ export function createVeth(socket: NetlinkSocket, options: VethOptions): void {
       ],
     ]),
   });
-  changeLink(socket, name, { alias });
 }
 
 export interface LinkChange {
   up?: boolean;
   /** Index of a bridge, or 0 to be no port of one any more. */
   master?: number;
+  /** At most 255 bytes. */
   alias?: string;
   /** Of a port of a bridge: whether a packet may go back to where it came from. */
   hairpin?: boolean;
@@ -203,6 +200,7 @@ export function decodeLink({ payload }: Pick<NetlinkMessage, 'payload'>): Link {
     name: readText(attributes.get(IFLA_IFNAME)) ?? '',
     isUp: (flags & IFF_UP) !== 0,
     isLoopback: (flags & IFF_LOOPBACK) !== 0,
+    mtu: readU32(attributes.get(IFLA_MTU)) ?? 0,
     ...(kind === undefined ? {} : { kind }),
     ...(master === undefined ? {} : { master }),
     ...(address === undefined ? {} : { address }),

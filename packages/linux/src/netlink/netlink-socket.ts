@@ -19,6 +19,8 @@ const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
+const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
 const SOL_NETLINK = 270;
 const NETLINK_EXT_ACK = 11;
 const MSG_TRUNC = 0x20;
@@ -32,6 +34,11 @@ const NLMSGERR_ATTR_MSG = 1;
 
 /** What a datagram may hold: the kernel fills at most 32 KiB with the answers to a dump. In bytes. */
 const receiveCapacity = 256 * 1024;
+/** What a socket sends at once without being told to take more: a part of `net.core.wmem_default`. In bytes. */
+const usualRequest = 64 * 1024;
+const usualRequests = 64;
+/** What a refusal takes of a socket's memory, with the request in it. In bytes. */
+const refusalSize = 2048;
 /** Of all answers to one request. */
 const mostAnswers = 65_536;
 /** How long the answers to one request may take, which the kernel gives at once. In milliseconds. */
@@ -112,6 +119,8 @@ export class NetlinkSocket implements Disposable {
       return this.#encode(request, sequence, acknowledge ? NetlinkFlag.acknowledge : 0);
     });
     const action = requests[0]?.action ?? 'send nothing';
+    // Each may be refused, which is told of each.
+    if (requests.length > usualRequests) this.#setCapacity(SO_RCVBUFFORCE, requests.length * refusalSize);
     this.#send(Buffer.concat(bytes), action);
     this.#receive(action, (message) => {
       const request = bySequence.get(message.sequence);
@@ -150,11 +159,19 @@ export class NetlinkSocket implements Disposable {
     return isConsistent ? messages : undefined;
   }
 
+  #setCapacity(option: number, capacity: number): void {
+    const value = Buffer.alloc(4);
+    value.writeInt32LE(capacity);
+    libc().setsockopt(this.#fd, SOL_SOCKET, option, value, value.length);
+  }
+
   #encode({ type, flags = 0, payload }: NetlinkRequest, sequence: number, more: number): Uint8Array {
     return encodeMessage({ type, flags: flags | more | NetlinkFlag.request, sequence, payload });
   }
 
   #send(bytes: Uint8Array, action: string): void {
+    // Without the right to it the datagram is refused, as it would be by itself.
+    if (bytes.length > usualRequest) this.#setCapacity(SO_SNDBUFFORCE, 2 * bytes.length);
     // A datagram goes as a whole or not at all.
     for (;;) {
       const sent = libc().send(this.#fd, bytes, BigInt(bytes.length), 0);

@@ -192,7 +192,10 @@ function request(
   };
 }
 
-/** What is between the frame's two messages happens as a whole or not at all. */
+/**
+ * What is between the frame's two messages happens as a whole or not at all. A refusal is told of each, the rest by
+ * the last alone: an answer to each of thousands has no room in a socket.
+ */
 function batch(requests: readonly NetlinkRequest[]): (NetlinkRequest & { acknowledge?: boolean })[] {
   const frame = (type: number, name: string) => ({
     type,
@@ -203,7 +206,7 @@ function batch(requests: readonly NetlinkRequest[]): (NetlinkRequest & { acknowl
   });
   return [
     frame(NFNL_MSG_BATCH_BEGIN, 'NFNL_MSG_BATCH_BEGIN'),
-    ...requests,
+    ...requests.map((one, index) => ({ ...one, acknowledge: index === requests.length - 1 })),
     frame(NFNL_MSG_BATCH_END, 'NFNL_MSG_BATCH_END'),
   ];
 }

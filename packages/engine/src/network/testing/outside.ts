@@ -27,13 +27,12 @@ export function connectOutside(directory: string): Disposable & { path: string }
   using outside = inNetworkNamespace(fd, () => NetlinkSocket.open('route'));
   const bytes = (text: string): Uint8Array => Uint8Array.from(text.split('.').map(Number));
   const mac = (last: number): Uint8Array => Uint8Array.of(2, 0, 0, 0, 1, last);
-  createBridge(host, { name: 'wire', address: mac(1), alias: 'to the outside' });
+  createBridge(host, { name: 'wire', address: mac(1) });
   const wire = findLink(host, 'wire')?.index ?? 0;
   addAddress(host, { index: wire, address: bytes(hostAddress), prefixLength: 24 });
   createVeth(host, {
     name: 'wire-end',
     master: wire,
-    alias: '',
     peer: { name: 'eth0', address: mac(2), namespaceFd: fd },
   });
   changeLink(outside, 'eth0', { up: true });

@@ -4,8 +4,9 @@ import { closeSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { inNetworkNamespace, openNetworkNamespace } from '@hcsshim/linux/netlink';
 
-/** Milliseconds until a connection that nobody answers counts as swallowed. */
-const patience = 1_500;
+/** How long an answer may take, and how long one that shall not come is waited for. In milliseconds. */
+const patience = 15_000;
+const silence = 1_000;
 
 /** A process in a network namespace: a child starts where the thread is that starts it. Undefined is the host. */
 function spawnIn(namespacePath: string | undefined, source: string, args: string[]): ChildProcess {
@@ -51,8 +52,17 @@ const clientSource = `
   socket.on('data', (bytes) => end(String(bytes)));
   socket.on('error', (error) => end(error.code));`;
 
-/** What a server says; the code of the error when there is no connection; `no answer` when there is silence. */
+/** What a server says, or the code of the error when there is no connection; `no answer` when there is silence. */
 export async function ask(address: string, port: number, namespacePath?: string): Promise<string> {
-  const child = spawnIn(namespacePath, clientSource, [address, String(port), String(patience)]);
+  return askFor(patience, address, port, namespacePath);
+}
+
+/** Whether nobody answers: the connection is neither made nor refused. */
+export async function isSwallowed(address: string, port: number, namespacePath?: string): Promise<boolean> {
+  return (await askFor(silence, address, port, namespacePath)) === 'no answer';
+}
+
+async function askFor(time: number, address: string, port: number, path?: string): Promise<string> {
+  const child = spawnIn(path, clientSource, [address, String(port), String(time)]);
   return (await text(child.stdout as NonNullable<typeof child.stdout>)).trim();
 }
