@@ -1,6 +1,4 @@
 import { connect } from 'node:net';
-import type { Duplex } from 'node:stream';
-import type { HvListener, HvSocket } from '@hcsshim/bridge';
 import type { ContractHarness, ForeignOwner } from '@hcsshim/hcs/contract';
 import { createWindowsComputeService } from '@hcsshim/hcs/windows';
 import type { ComputeSystemDocument } from '@hcsshim/schema';
@@ -15,10 +13,9 @@ export async function openWineHarness(port: number): Promise<ContractHarness> {
   const { prefix, document } = await hands.call<{ prefix: string; document: ComputeSystemDocument }>({
     hand: 'open',
   });
-  const sockets = new OwnedHvSocket(createStandInHvSocket());
   return {
     compute: createWindowsComputeService(),
-    sockets,
+    sockets: createStandInHvSocket(),
     id: (name) => `${prefix}${name}`,
     document: (changes = {}) => ({ ...document, ...changes }),
     createDisk: () => hands.call({ hand: 'createDisk' }),
@@ -37,49 +34,8 @@ export async function openWineHarness(port: number): Promise<ContractHarness> {
     },
     sweep: () => hands.call({ hand: 'sweep' }),
     leftovers: () => hands.call({ hand: 'leftovers' }),
-    [Symbol.asyncDispose]: async () => {
-      await sockets[Symbol.asyncDispose]();
-      await hands.call({ hand: 'close' });
-    },
+    [Symbol.asyncDispose]: () => hands.call({ hand: 'close' }),
   };
-}
-
-/**
- * Closes what the tests have left open: an engine on Linux closes listeners and connections with their system, but a
- * socket of Windows stays until its owner closes it.
- */
-class OwnedHvSocket implements HvSocket, AsyncDisposable {
-  readonly #sockets: HvSocket;
-  readonly #listeners: HvListener[] = [];
-  readonly #connections: Duplex[] = [];
-
-  constructor(sockets: HvSocket) {
-    this.#sockets = sockets;
-  }
-
-  async listen(vmId: string, port: number): Promise<HvListener> {
-    const listener = await this.#sockets.listen(vmId, port);
-    this.#listeners.push(listener);
-    return {
-      port: listener.port,
-      accept: async (options) => this.#own(await listener.accept(options)),
-      [Symbol.asyncDispose]: () => listener[Symbol.asyncDispose](),
-    };
-  }
-
-  async connect(vmId: string, port: number, options?: { signal?: AbortSignal }): Promise<Duplex> {
-    return this.#own(await this.#sockets.connect(vmId, port, options));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const connection of this.#connections) connection.destroy();
-    await Promise.all(this.#listeners.map((listener) => listener[Symbol.asyncDispose]()));
-  }
-
-  #own(connection: Duplex): Duplex {
-    this.#connections.push(connection);
-    return connection;
-  }
 }
 
 class Hands {

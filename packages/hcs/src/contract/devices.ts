@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import type { ContractTest } from './contract-test.ts';
 import {
+  acceptAgent,
   assertFails,
   assertNothingLeft,
   boot,
@@ -7,7 +9,6 @@ import {
   receiveNegotiated,
   sendNegotiate,
 } from './expectations.ts';
-import type { ContractTest } from './index.ts';
 
 const lun = (number: number, controller = '1'): string =>
   `VirtualMachine/Devices/Scsi/${controller}/Attachments/${number}`;
@@ -20,7 +21,7 @@ export const devices: Record<string, ContractTest> = {
     const { system, bridge } = await boot(harness, harness.id('disks'));
     await using _ = system;
     sendNegotiate(bridge);
-    await receiveNegotiated(bridge);
+    await receiveNegotiated(harness, bridge);
     const disk = { Type: 'VirtualDisk', Path: path, ReadOnly: true };
     const add = { RequestType: 'Add', Settings: disk } as const;
     await system.modify({ ResourcePath: lun(0), ...add });
@@ -68,10 +69,9 @@ export const devices: Record<string, ContractTest> = {
     assert.equal(listener.port, bridgePort);
     await assert.rejects(harness.sockets.listen(system.runtimeId, bridgePort));
     await system.start();
-    const bridge = await listener.accept();
-    bridge.on('error', () => {});
+    const bridge = await acceptAgent(harness, listener);
     sendNegotiate(bridge);
-    await receiveNegotiated(bridge);
+    await receiveNegotiated(harness, bridge);
   },
 
   async 'a port is free again when its listener has closed'(harness) {
@@ -92,7 +92,7 @@ export const devices: Record<string, ContractTest> = {
     const { system, bridge } = await boot(harness, harness.id('refused'));
     await using _ = system;
     sendNegotiate(bridge);
-    await receiveNegotiated(bridge);
+    await receiveNegotiated(harness, bridge);
     await assert.rejects(harness.sockets.connect(system.runtimeId, 4711), { code: 'ECONNREFUSED' });
   },
 

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { HvListener } from '@hcsshim/bridge';
 import { type HResultName, isHcsError } from '@hcsshim/schema';
 import type { ComputeSystem } from '../compute-service.ts';
+import type { TestHarness } from './contract-test.ts';
 import type { ContractHarness } from './harness.ts';
 
 /** Port where the agent dials its host, and the message with which a host greets it (inventory of the guest protocol). */
@@ -37,7 +39,7 @@ export async function assertState(system: ComputeSystem, state: string): Promise
 }
 
 /** Nothing of the harness's systems may be there, at the latest a little after their end. */
-export async function assertNothingLeft(harness: ContractHarness): Promise<void> {
+export async function assertNothingLeft(harness: Pick<ContractHarness, 'leftovers'>): Promise<void> {
   const deadline = Date.now() + cleanUpTimeout;
   let leftovers = await harness.leftovers();
   while (leftovers.length > 0 && Date.now() < deadline) {
@@ -54,13 +56,28 @@ export interface BootedSystem {
 }
 
 /** Creates and starts a system and waits for its agent. */
-export async function boot(harness: ContractHarness, id: string): Promise<BootedSystem> {
+export async function boot(harness: TestHarness, id: string): Promise<BootedSystem> {
   const system = await harness.compute.create(id, harness.document());
   const listener = await harness.sockets.listen(system.runtimeId, bridgePort);
   await system.start();
-  const bridge = await listener.accept();
-  bridge.on('error', () => {});
+  const bridge = await acceptAgent(harness, listener);
   return { system, bridge };
+}
+
+/** The connection that the agent makes. It may break at any time. */
+export async function acceptAgent(harness: TestHarness, listener: HvListener): Promise<Duplex> {
+  const bridge = await harness.awaited('the connection of the guest agent', listener.accept());
+  bridge.on('error', () => {});
+  return bridge;
+}
+
+/** How a system or a process ends. */
+export function exitOf<Exit>(
+  harness: TestHarness,
+  one: { id?: string; pid?: number; wait(): Promise<Exit> },
+): Promise<Exit> {
+  const what = one.pid === undefined ? `compute system "${one.id}"` : `process ${one.pid}`;
+  return harness.awaited(`the end of ${what}`, one.wait());
 }
 
 /** Greets the agent. */
@@ -76,7 +93,11 @@ export function sendNegotiate(bridge: Duplex): void {
 }
 
 /** Resolves when the agent has answered the greeting as it should. */
-export async function receiveNegotiated(bridge: Duplex): Promise<void> {
+export function receiveNegotiated(harness: TestHarness, bridge: Duplex): Promise<void> {
+  return harness.awaited("the guest agent's answer to the greeting", readNegotiated(bridge));
+}
+
+async function readNegotiated(bridge: Duplex): Promise<void> {
   const header = await readExactly(bridge, headerBytes);
   assert.equal(header.readUInt32LE(0).toString(16), negotiateResponse.toString(16));
   assert.equal(header.readBigUInt64LE(8), 1n);

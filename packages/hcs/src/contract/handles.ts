@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import type { ContractTest } from './contract-test.ts';
 import { assertFails, assertNothingLeft, assertState } from './expectations.ts';
-import type { ContractTest } from './index.ts';
 
 export const handles: Record<string, ContractTest> = {
   async 'the last handle that closes ends the system, when its document says so'(harness) {

@@ -1,13 +1,15 @@
 import { describe, it } from 'node:test';
+import { type ContractTest, runContractTest } from './contract-test.ts';
 import { devices } from './devices.ts';
 import { assertNothingLeft } from './expectations.ts';
 import { handles } from './handles.ts';
-import type { ChapterName, ContractHarness, ContractSubject } from './harness.ts';
+import type { ChapterName, ContractSubject } from './harness.ts';
 import { lifeCycle } from './life-cycle.ts';
 import { ownership } from './ownership.ts';
 import { processes } from './processes.ts';
 import { service } from './service.ts';
 
+export type { ContractTest, TestHarness } from './contract-test.ts';
 export type {
   ChapterName,
   ContractHarness,
@@ -15,9 +17,6 @@ export type {
   ContractSubject,
   ForeignOwner,
 } from './harness.ts';
-
-/** A promise of the Host Compute Service, kept or broken by an implementation. */
-export type ContractTest = (harness: ContractHarness) => Promise<void>;
 
 const chapters: Record<ChapterName, Record<string, ContractTest>> = {
   'life cycle': lifeCycle,
@@ -29,10 +28,13 @@ const chapters: Record<ChapterName, Record<string, ContractTest>> = {
 };
 
 const defaultPatience = 60_000;
+/** For what a harness and its clean-up take beside the test. */
+const grace = 30_000;
 
 /**
  * The compliance suite of `ComputeService` and `HvSocket`, for node:test: call it in a test file of the
- * implementation. Each test gets a harness of its own, and at its end nothing may be left of it.
+ * implementation. Each test gets a harness of its own, and at its end nothing may be left of it. What a test opens
+ * the suite closes.
  */
 export function computeServiceContract(name: string, subject: ContractSubject): void {
   const promises = new Set(Object.values(chapters).flatMap((tests) => Object.keys(tests)));
@@ -45,13 +47,14 @@ export function computeServiceContract(name: string, subject: ContractSubject): 
       const skip = subject.untestedChapters?.[chapter as ChapterName] ?? false;
       describe(chapter, { skip }, () => {
         for (const [promise, test] of Object.entries(tests)) {
+          const patience = subject.patience ?? defaultPatience;
           const options = {
-            timeout: subject.patience ?? defaultPatience,
+            timeout: patience + grace,
             skip: subject.untested?.[promise] ?? false,
           };
           it(promise, options, async () => {
             await using harness = await subject.open();
-            await test(harness);
+            await runContractTest(test, harness, patience);
             await assertNothingLeft(harness);
           });
         }

@@ -5,16 +5,17 @@ import { findFault } from '@hcsshim/schema/hcs';
 import { findFault as findV1Fault } from '@hcsshim/schema/hcs-v1';
 import type { ComputeSystem } from '../compute-service.ts';
 import { stopComputeSystem } from '../stop-compute-system.ts';
+import type { ContractTest } from './contract-test.ts';
 import {
   assertFails,
   assertNothingLeft,
   assertState,
   boot,
   bridgePort,
+  exitOf,
   receiveNegotiated,
   sendNegotiate,
 } from './expectations.ts';
-import type { ContractTest } from './index.ts';
 
 const guid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
@@ -59,7 +60,7 @@ export const lifeCycle: Record<string, ContractTest> = {
     const { system, bridge } = await boot(harness, id);
     await using _ = system;
     sendNegotiate(bridge);
-    await receiveNegotiated(bridge);
+    await receiveNegotiated(harness, bridge);
   },
 
   async 'create with an id that is taken fails, and leaves the first system alone'(harness) {
@@ -176,7 +177,7 @@ export const lifeCycle: Record<string, ContractTest> = {
     await system.pause();
     sendNegotiate(bridge);
     let answered = false;
-    const answer = receiveNegotiated(bridge).then(() => {
+    const answer = receiveNegotiated(harness, bridge).then(() => {
       answered = true;
     });
     await sleep(500);
@@ -197,9 +198,9 @@ export const lifeCycle: Record<string, ContractTest> = {
     const { system, bridge } = await boot(harness, harness.id('shutdown'));
     await using _ = system;
     sendNegotiate(bridge);
-    await receiveNegotiated(bridge);
+    await receiveNegotiated(harness, bridge);
     await system.shutdown();
-    assert.equal((await system.wait()).type, 'GracefulExit');
+    assert.equal((await exitOf(harness, system)).type, 'GracefulExit');
     await assertNothingLeft(harness);
   },
 
@@ -208,9 +209,9 @@ export const lifeCycle: Record<string, ContractTest> = {
     const system = await harness.compute.create(id, harness.document());
     await using _ = system;
     await system.start();
-    const waiting = Array.from({ length: 20 }, () => system.wait());
+    const waiting = Array.from({ length: 20 }, () => exitOf(harness, system));
     await system.terminate();
-    const exits = [...(await Promise.all(waiting)), await system.wait()];
+    const exits = [...(await Promise.all(waiting)), await exitOf(harness, system)];
     for (const exit of exits) assert.equal(exit.type, 'ForcedExit');
     assert.deepEqual(await harness.compute.enumerate({ Ids: [id] }), []);
     await assertFails(harness.compute.open(id), 'HCS_E_SYSTEM_NOT_FOUND');
@@ -222,7 +223,7 @@ export const lifeCycle: Record<string, ContractTest> = {
     const system = await harness.compute.create(harness.id('unstarted'), harness.document());
     await using _ = system;
     await system.terminate();
-    assert.equal((await system.wait()).type, 'ForcedExit');
+    assert.equal((await exitOf(harness, system)).type, 'ForcedExit');
     await assertNothingLeft(harness);
   },
 
@@ -232,7 +233,7 @@ export const lifeCycle: Record<string, ContractTest> = {
     const controller = new AbortController();
     const reason = new Error('enough');
     const impatient = system.wait({ signal: controller.signal });
-    const patient = system.wait();
+    const patient = exitOf(harness, system);
     controller.abort(reason);
     await assert.rejects(impatient, reason);
     await assert.rejects(system.wait({ signal: controller.signal }), reason);
@@ -272,7 +273,7 @@ export const lifeCycle: Record<string, ContractTest> = {
       controller.abort(reason);
       await starting.catch((error: unknown) => assert.equal(error, reason));
       await system.terminate();
-      assert.equal((await system.wait()).type, 'ForcedExit');
+      assert.equal((await exitOf(harness, system)).type, 'ForcedExit');
       await system[Symbol.asyncDispose]();
       await assertNothingLeft(harness);
     }
@@ -282,7 +283,7 @@ export const lifeCycle: Record<string, ContractTest> = {
     const id = harness.id('killed');
     const { system } = await boot(harness, id);
     await using _ = system;
-    const waiting = system.wait();
+    const waiting = exitOf(harness, system);
     await harness.killMonitor(id);
     const exit = await waiting;
     assert.equal(exit.type, 'UnexpectedExit');
@@ -321,7 +322,7 @@ export const lifeCycle: Record<string, ContractTest> = {
     const { system, bridge } = await boot(harness, harness.id('ladder'));
     await using _ = system;
     sendNegotiate(bridge);
-    await receiveNegotiated(bridge);
+    await receiveNegotiated(harness, bridge);
     const stopped = await stopComputeSystem(system);
     assert.equal(stopped.rung, 'shutdown');
     assert.equal(stopped.exit.type, 'GracefulExit');
@@ -340,8 +341,8 @@ export const lifeCycle: Record<string, ContractTest> = {
     const { system, bridge } = await boot(harness, harness.id('crash'));
     await using _ = system;
     sendNegotiate(bridge);
-    await receiveNegotiated(bridge);
-    const waiting = system.wait();
+    await receiveNegotiated(harness, bridge);
+    const waiting = exitOf(harness, system);
     await system.crash();
     const exit = await waiting;
     assert.equal(exit.type, 'UnexpectedExit');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { assertFails, assertNothingLeft, assertState } from './expectations.ts';
-import type { ContractTest } from './index.ts';
+import type { ContractTest } from './contract-test.ts';
+import { assertFails, assertNothingLeft, assertState, exitOf } from './expectations.ts';
 
 export const ownership: Record<string, ContractTest> = {
   async 'a system of another process is listed, opened, paused, resumed and ended'(harness) {
@@ -33,10 +33,10 @@ export const ownership: Record<string, ContractTest> = {
     controller.abort(reason);
     await assert.rejects(impatient, reason);
 
-    const waiting = system.wait();
+    const waiting = exitOf(harness, system);
     await system.terminate();
     assert.equal((await waiting).type, 'ForcedExit');
-    assert.equal((await system.wait()).type, 'ForcedExit');
+    assert.equal((await exitOf(harness, system)).type, 'ForcedExit');
     await assertFails(system.pause(), 'HCS_E_SYSTEM_ALREADY_STOPPED');
     await system.terminate();
     await assertNothingLeft(harness);
@@ -57,7 +57,7 @@ export const ownership: Record<string, ContractTest> = {
     const id = harness.id('orphan');
     await using owner = await harness.createElsewhere(id, harness.document());
     await using system = await harness.compute.open(id);
-    const waiting = system.wait();
+    const waiting = exitOf(harness, system);
     await owner.kill();
     const exit = await waiting;
     assert.equal(exit.type, 'UnexpectedExit');
@@ -74,7 +74,7 @@ export const ownership: Record<string, ContractTest> = {
     const id = harness.id('named');
     await using owner = await harness.createElsewhere(id, harness.document());
     await using system = await harness.compute.open(id);
-    const waiting = system.wait();
+    const waiting = exitOf(harness, system);
     await owner.kill();
     const { reason } = await waiting;
     assert.ok(reason.includes(String(owner.pid)), reason);

@@ -2,18 +2,18 @@ import assert from 'node:assert/strict';
 import { buffer, text } from 'node:stream/consumers';
 import type { ComputeProcess } from '../compute-process.ts';
 import type { ComputeSystem } from '../compute-service.ts';
-import { assertFails } from './expectations.ts';
-import type { ContractHarness, ContractPrograms } from './harness.ts';
-import type { ContractTest } from './index.ts';
+import type { ContractTest, TestHarness } from './contract-test.ts';
+import { assertFails, exitOf } from './expectations.ts';
+import type { ContractPrograms } from './harness.ts';
 
 const mebibyte = 1024 * 1024;
 
-function programs(harness: ContractHarness): ContractPrograms {
+function programs(harness: TestHarness): ContractPrograms {
   assert.ok(harness.programs, 'the harness names no programs');
   return harness.programs;
 }
 
-async function running(harness: ContractHarness, name: string): Promise<ComputeSystem> {
+async function running(harness: TestHarness, name: string): Promise<ComputeSystem> {
   const system = await harness.compute.create(harness.id(name), harness.document());
   await system.start();
   return system;
@@ -32,10 +32,13 @@ export const processes: Record<string, ContractTest> = {
     const { stdin, stdout, stderr } = streamsOf(process);
     const bytes = Buffer.alloc(mebibyte, 'héllo');
     stdin.end(bytes);
-    const [back, said] = await Promise.all([buffer(stdout), text(stderr)]);
+    const [back, said] = await harness.awaited(
+      'the end of the output',
+      Promise.all([buffer(stdout), text(stderr)]),
+    );
     assert.ok(back.equals(bytes), `${back.length} bytes came back`);
     assert.equal(said, `${bytes.length} bytes`);
-    assert.deepEqual(await process.wait(), { exitCode: 0 });
+    assert.deepEqual(await exitOf(harness, process), { exitCode: 0 });
   },
 
   async 'closing the standard input lets through what was written, and ends it'(harness) {
@@ -43,10 +46,10 @@ export const processes: Record<string, ContractTest> = {
     await using process = await system.createProcess(programs(harness).copy);
     const { stdin, stdout } = streamsOf(process);
     stdin.write('last words');
-    const back = text(stdout);
+    const back = harness.awaited('the end of the output', text(stdout));
     await process.closeStdin();
     assert.equal(await back, 'last words');
-    assert.deepEqual(await process.wait(), { exitCode: 0 });
+    assert.deepEqual(await exitOf(harness, process), { exitCode: 0 });
     await process.closeStdin();
   },
 
@@ -60,8 +63,8 @@ export const processes: Record<string, ContractTest> = {
     await using system = await running(harness, 'exit-code');
     for (const exitCode of [0, 7, 255]) {
       await using process = await system.createProcess(programs(harness).exit(exitCode));
-      const exits = await Promise.all(Array.from({ length: 200 }, () => process.wait()));
-      for (const exit of [...exits, await process.wait()]) assert.deepEqual(exit, { exitCode });
+      const exits = await Promise.all(Array.from({ length: 200 }, () => exitOf(harness, process)));
+      for (const exit of [...exits, await exitOf(harness, process)]) assert.deepEqual(exit, { exitCode });
     }
   },
 
@@ -71,7 +74,7 @@ export const processes: Record<string, ContractTest> = {
     const controller = new AbortController();
     const reason = new Error('enough');
     const impatient = process.wait(controller);
-    const patient = process.wait();
+    const patient = exitOf(harness, process);
     controller.abort(reason);
     await assert.rejects(impatient, reason);
     await process.kill();
@@ -82,7 +85,7 @@ export const processes: Record<string, ContractTest> = {
     await using system = await running(harness, 'signal');
     await using process = await system.createProcess(programs(harness).wait);
     assert.equal(await process.signal({ Signal: 15 }), true);
-    assert.deepEqual(await process.wait(), { exitCode: 143 });
+    assert.deepEqual(await exitOf(harness, process), { exitCode: 143 });
     assert.equal(await process.signal({ Signal: 15 }), false);
     await assertFails(process.signal({ Signal: 4711 }), 'E_INVALIDARG', '4711');
   },
@@ -91,7 +94,7 @@ export const processes: Record<string, ContractTest> = {
     await using system = await running(harness, 'kill');
     await using process = await system.createProcess(programs(harness).wait);
     assert.equal(await process.kill(), true);
-    assert.deepEqual(await process.wait(), { exitCode: 137 });
+    assert.deepEqual(await exitOf(harness, process), { exitCode: 137 });
     assert.equal(await process.kill(), true);
     assert.equal((await system.getProperties()).State, 'Running');
   },
@@ -103,7 +106,7 @@ export const processes: Record<string, ContractTest> = {
     assert.equal(second.pid, process.pid);
     assert.equal(second.stdin, null);
     await process.closeStdin();
-    assert.deepEqual(await second.wait(), await process.wait());
+    assert.deepEqual(await exitOf(harness, second), await exitOf(harness, process));
     await assertFails(system.openProcess(999_999), 'ERROR_NOT_FOUND', '999999');
   },
 
@@ -114,7 +117,7 @@ export const processes: Record<string, ContractTest> = {
     assert.deepEqual({ ProcessId, Exited }, { ProcessId: process.pid, Exited: false });
     await process.resizeConsole({ width: 132, height: 50 });
     await process.kill();
-    await process.wait();
+    await exitOf(harness, process);
     const ended = await process.getProperties();
     assert.deepEqual([ended.Exited, ended.ExitCode], [true, 137]);
     await assertFails(
@@ -127,7 +130,7 @@ export const processes: Record<string, ContractTest> = {
   async 'processes end with their system, and their waiters hear of it'(harness) {
     await using system = await running(harness, 'end');
     await using process = await system.createProcess(programs(harness).wait);
-    const waiting = process.wait();
+    const waiting = exitOf(harness, process);
     await system.terminate();
     assert.notEqual((await waiting).exitCode, 0);
     await assertFails(system.createProcess(programs(harness).wait), 'HCS_E_SYSTEM_ALREADY_STOPPED');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type BasicInformation, findFault, type GetPropertyType } from '@hcsshim/schema/hcs';
+import type { ContractTest } from './contract-test.ts';
 import { assertFails } from './expectations.ts';
-import type { ContractTest } from './index.ts';
 
 export const service: Record<string, ContractTest> = {
   async 'the service tells of its host, in the order in which it is asked'(harness) {
