@@ -271,9 +271,14 @@ export class Wine implements AsyncDisposable {
     for (const { dll, sources: files, libraries } of standIns) {
       const built = join(this.#home, dll);
       const paths = files.map((file) => join(sources, 'stand-in', file));
-      // This file has the flags.
-      if (!(await isNewerThan(built, [...paths, ...headers, import.meta.filename])))
+      const stamp = `${built}.stamp`;
+      // This file has the flags. Checkouts with other sources may have built theirs here.
+      const sourceHash = await hashOf([...paths, ...headers.toSorted(), import.meta.filename]);
+      if (!(await exists(built)) || (await readFile(stamp, 'utf8').catch(() => '')) !== sourceHash) {
+        await rm(stamp, { force: true });
         await this.#run(compiler, [...compilerFlags, '-shared', '-o', built, ...paths, ...libraries]);
+        await writeFile(stamp, sourceHash);
+      }
       await cp(built, join(this.#prefix, 'drive_c/windows/system32', dll));
     }
   }
@@ -366,11 +371,10 @@ function fileUrl(path: string): string {
   return `file:///Z:${path.split('/').map(encodeURIComponent).join('/')}`;
 }
 
-async function isNewerThan(path: string, others: readonly string[]): Promise<boolean> {
-  if (!(await exists(path))) return false;
-  const { mtimeMs } = await stat(path);
-  const times = await Promise.all(others.map((other) => stat(other)));
-  return times.every((other) => other.mtimeMs < mtimeMs);
+async function hashOf(paths: readonly string[]): Promise<string> {
+  const hash = createHash('sha256');
+  for (const path of paths) hash.update(await readFile(path)).update('\0');
+  return hash.digest('hex');
 }
 
 function exists(path: string): Promise<boolean> {
