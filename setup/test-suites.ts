@@ -11,7 +11,7 @@ import { Wine, windowsPath } from './wine.ts';
 
 /** Longest that all tests under Wine may take together, in milliseconds. */
 const wineTimeout = 600_000;
-/** How often the tests under Wine are run when Wine's server is lost, which one run in eight has seen. */
+/** How often the tests under Wine are run when Wine's server is lost. */
 const wineAttempts = 4;
 
 /** Runs the gate without its tests, then the unit tests. Arguments narrow the unit tests to folders. */

@@ -186,6 +186,15 @@ static int check_address(const struct sockaddr *name, int length) {
   return memcmp(&address->ServiceId.Data2, &vsock_template.Data2, 12) == 0 ? 0 : WSAEADDRNOTAVAIL;
 }
 
+/*
+ * The server of Wine 8 crashes when a socket is closed while an overlapped call of its completes: it signals the socket's handle, which
+ * is gone. Nobody waits for the handle, so it need not be signalled.
+ */
+static SOCKET without_signal(SOCKET made) {
+  if (made != INVALID_SOCKET) SetFileCompletionNotificationModes((HANDLE)made, FILE_SKIP_SET_EVENT_ON_HANDLE);
+  return made;
+}
+
 SOCKET WSAAPI hv_socket(int family, int type, int protocol, WSAPROTOCOL_INFOW *information, GROUP group,
                         DWORD flags) {
   ledger_count_call("WSASocketW");
@@ -194,7 +203,7 @@ SOCKET WSAAPI hv_socket(int family, int type, int protocol, WSAPROTOCOL_INFOW *i
     WSASetLastError(type != SOCK_STREAM ? WSAESOCKTNOSUPPORT : WSAEPROTONOSUPPORT);
     return INVALID_SOCKET;
   }
-  SOCKET made = WSASocketW(AF_INET, SOCK_STREAM, IPPROTO_TCP, NULL, group, flags);
+  SOCKET made = without_signal(WSASocketW(AF_INET, SOCK_STREAM, IPPROTO_TCP, NULL, group, flags));
   if (made != INVALID_SOCKET) keep(made, FRESH);
   return made;
 }
@@ -294,7 +303,7 @@ SOCKET WSAAPI hv_accept(SOCKET socket, struct sockaddr *name, int *length) {
     fail(name != NULL ? WSAEFAULT : WSAEINVAL);
     return INVALID_SOCKET;
   }
-  SOCKET made = accept(socket, NULL, NULL);
+  SOCKET made = without_signal(accept(socket, NULL, NULL));
   if (made == INVALID_SOCKET) {
     if (entry->is_unserved) fail(WSAENETDOWN);
     return INVALID_SOCKET;
