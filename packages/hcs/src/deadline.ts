@@ -21,7 +21,9 @@ export async function withDeadline<T>(
 ): Promise<T> {
   options.signal?.throwIfAborted();
   const controller = new AbortController();
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  // It is under way while its deadline is set, since that takes a while.
+  const running = work(controller.signal);
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
   const abort = (reason: unknown): void => {
     controller.abort(reason);
     reject(reason);
@@ -37,8 +39,10 @@ export async function withDeadline<T>(
   }, options.timeout);
   const onAbort = (): void => abort(options.signal?.reason);
   options.signal?.addEventListener('abort', onAbort, { once: true });
+  if (options.signal?.aborted) onAbort();
+  running.then(resolve, reject);
   try {
-    return await Promise.race([work(controller.signal), aborted]);
+    return await promise;
   } finally {
     clearTimeout(timer);
     options.signal?.removeEventListener('abort', onAbort);

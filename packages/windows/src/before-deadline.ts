@@ -7,7 +7,8 @@ export interface OperationOptions {
   /** Gives the operation up: it is cancelled, and the call rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
   /**
-   * Milliseconds until the operation is given up with an {@link OperationTimeoutError}.
+   * Milliseconds until the operation is given up with an {@link OperationTimeoutError}; `Infinity` leaves that to
+   * the signal.
    * @default 240000
    */
   timeout?: number | undefined;
@@ -24,13 +25,15 @@ export async function beforeDeadline<T>(
   work: Promise<T>,
   { action, signal, timeout = defaultTimeout }: ComputeCall,
 ): Promise<T> {
-  const { promise: givenUp, reject } = Promise.withResolvers<never>();
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
   const abort = () => reject(signal?.reason);
   if (signal?.aborted) abort();
   signal?.addEventListener('abort', abort, { once: true });
-  const deadline = setTimeout(() => reject(new OperationTimeoutError(action, timeout)), timeout);
+  const expire = () => reject(new OperationTimeoutError(action, timeout));
+  const deadline = timeout === Number.POSITIVE_INFINITY ? undefined : setTimeout(expire, timeout);
+  work.then(resolve, reject);
   try {
-    return await Promise.race([work, givenUp]);
+    return await promise;
   } finally {
     signal?.removeEventListener('abort', abort);
     clearTimeout(deadline);

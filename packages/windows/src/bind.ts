@@ -50,7 +50,9 @@ function bindProcedure(dll: Dll, name: string, procedure: Procedure): (inputs?: 
   if (procedure.immediate === true) return now;
   const onPool = async (inputs: object = {}): Promise<unknown> => {
     const call = marshaller.prepare(inputs as Record<string, unknown>);
-    await turn();
+    const queued = turn();
+    // With room the call begins at once, before anything else that its caller has to do.
+    if (queued !== undefined) await queued;
     try {
       return await new Promise((resolve, reject) => {
         native.async(...call.values, (error: unknown, returned: unknown) => {

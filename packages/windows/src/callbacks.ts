@@ -41,8 +41,9 @@ export interface CallbackRoute extends Disposable {
 
 type Handler = (value: never) => void;
 
-const routes = new Map<bigint, Handler>();
-let lastContext = 0n;
+/** By their contexts, which are numbers here: cheaper than a bigint, and more than any process opens. */
+const routes = new Map<number, Handler>();
+let lastContext = 0;
 let keepAlive: NodeJS.Timeout | undefined;
 
 /**
@@ -59,14 +60,14 @@ export function routeCallback<Name extends CallbackName>(
   handler: (value: CallbackTypes[Name]) => void,
 ): CallbackRoute {
   const callback = trampoline(name);
-  lastContext += 1n;
+  lastContext += 1;
   const context = lastContext;
   routes.set(context, handler as Handler);
   // koffi's own handles let the process end under a DLL's threads. Any timer would do; this is the longest.
   keepAlive ??= setInterval(() => {}, 2 ** 31 - 1);
   return {
     callback,
-    context,
+    context: BigInt(context),
     [Symbol.dispose]() {
       routes.delete(context);
       if (routes.size > 0) return;
@@ -82,7 +83,8 @@ export function openCallbackRoutes(): number {
 }
 
 /** Called while a foreign thread waits: the values have been read, the rest can wait until it has gone on. */
-function deliver(context: bigint, value: unknown): void {
+function deliver(from: Number64, value: unknown): void {
+  const context = Number(from);
   if (!routes.has(context)) return;
   setImmediate(() => routes.get(context)?.(value as never));
 }
@@ -93,20 +95,20 @@ type Number64 = number | bigint;
 const registrations: Record<CallbackName, { parameters: string[]; call: (...values: never[]) => void }> = {
   HCS_OPERATION_COMPLETION: {
     parameters: ['uint64', 'uint64'],
-    call: (operation: Number64, context: Number64) => deliver(BigInt(context), BigInt(operation)),
+    call: (operation: Number64, context: Number64) => deliver(context, BigInt(operation)),
   },
   HCS_EVENT_CALLBACK: {
     parameters: ['uint64', 'uint64'],
-    call: (event: Number64, context: Number64) => deliver(BigInt(context), readEvent(BigInt(event))),
+    call: (event: Number64, context: Number64) => deliver(context, readEvent(BigInt(event))),
   },
   HCS_NOTIFICATION_CALLBACK: {
     parameters: ['uint32', 'uint64', 'uint32', 'uint64'],
     call: (type: number, context: Number64, status: number, data: Number64) =>
-      deliver(BigInt(context), { type, status, data: readString(BigInt(data)) }),
+      deliver(context, { type, status, data: readString(BigInt(data)) }),
   },
   WAITORTIMERCALLBACK: {
     parameters: ['uint64', 'uint8'],
-    call: (context: Number64, isTimeout: number) => deliver(BigInt(context), isTimeout !== 0),
+    call: (context: Number64, isTimeout: number) => deliver(context, isTimeout !== 0),
   },
 };
 

@@ -2,7 +2,6 @@ import { beforeDeadline, type OperationOptions } from './before-deadline.ts';
 import { bind } from './bind.ts';
 import { routeCallback } from './callbacks.ts';
 import { computecore } from './dlls/computecore.ts';
-import { OwnedHandle } from './owned-handle.ts';
 import type { Handle, ProcessInformation } from './procedure.ts';
 
 /**
@@ -49,20 +48,21 @@ async function run<T>(
     hasCompleted = true;
     completed.resolve();
   });
-  await using operation = new OwnedHandle(
-    'HCS_OPERATION',
-    HcsCreateOperation({ context: route.context, callback: route.callback }),
-    // Before it has completed, its close might wait for a callback, and that for this thread.
-    (value) => (hasCompleted ? HcsCloseOperation.now : HcsCloseOperation)({ operation: value }),
-  );
-  await operation.use(begin);
+  const { context, callback } = route;
+  const operation = HcsCreateOperation({ context, callback });
   try {
-    await beforeDeadline(completed.promise, { ...options, action });
-  } catch (error) {
-    // The error that ended the wait is the one to be told; what cancelling says adds nothing.
-    await operation.use((value) => HcsCancelOperation({ operation: value })).catch(() => {});
-    throw error;
+    await begin(operation);
+    try {
+      await beforeDeadline(completed.promise, { ...options, action });
+    } catch (error) {
+      // The error that ended the wait is the one to be told; what cancelling says adds nothing.
+      await HcsCancelOperation({ operation }).catch(() => {});
+      throw error;
+    }
+    return result(operation);
+  } finally {
+    // Before it has completed, its close might wait for a callback, and that for this thread.
+    if (hasCompleted) HcsCloseOperation.now({ operation });
+    else await HcsCloseOperation({ operation });
   }
-  // Awaited here: the handle closes when this function returns.
-  return await operation.use(result);
 }

@@ -79,9 +79,9 @@ export function modifyServiceSettings(call: RunningCall, settings: string): Prom
   return answerOf(call, (api, running) => api.modifyService(settings, running));
 }
 
-/** What a call within a `serviceCall` takes. */
-export function computeCall({ action, timeout, deadline }: RunningCall): ComputeCall {
-  return { action, timeout, signal: deadline };
+/** What a call within a `serviceCall` takes; its signal has the deadline. */
+export function computeCall({ action, deadline }: RunningCall): ComputeCall {
+  return { action, timeout: Number.POSITIVE_INFINITY, signal: deadline };
 }
 
 async function answerOf(

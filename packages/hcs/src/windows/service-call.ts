@@ -21,14 +21,13 @@ export interface ServiceCallOptions {
 /** A call that is under way. */
 export interface RunningCall {
   action: string;
-  timeout: number;
   api: ComputeApi;
   /** Aborts with the caller's signal, or in time. */
   deadline: AbortSignal;
 }
 
 /** A call of the Host Compute Service, of one step or more, with one deadline. Rejects with an HcsError. */
-export async function serviceCall<T>(
+export function serviceCall<T>(
   { action, signal, timeout, api, pending, subject }: ServiceCallOptions,
   work: (call: RunningCall) => Promise<T>,
 ): Promise<T> {
@@ -37,7 +36,7 @@ export async function serviceCall<T>(
     options,
     async (deadline) => {
       try {
-        return await work({ action, timeout, deadline, api: api() });
+        return await work({ action, deadline, api: api() });
       } catch (error) {
         throw deadline.aborted ? deadline.reason : serviceError(`Cannot ${action}`, error);
       }

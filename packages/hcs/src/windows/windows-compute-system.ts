@@ -197,8 +197,8 @@ export class WindowsComputeSystem implements ComputeSystem {
         const text = asked === undefined ? null : JSON.stringify(asked);
         return this.#orAfterTheEnd(call, readProperties(call, this.#handle, text), (ended) => ended);
       };
-      const Statistics = await this.#siloStatistics(checked);
-      if (Statistics === undefined) return read(checked);
+      const Statistics = this.#isInSilo(checked) ? await this.#siloStatistics() : undefined;
+      if (Statistics === undefined) return await read(checked);
       const rest = withoutStatistics(checked ?? {});
       // A container that shares the host's kernel cannot be paused.
       const others = rest === undefined ? { ...this.#baseProperties, State: 'Running' as const } : read(rest);
@@ -206,11 +206,15 @@ export class WindowsComputeSystem implements ComputeSystem {
     });
   }
 
-  /** Statistics that a query asks for and that need no service: those of a container that runs. */
-  async #siloStatistics(query: SystemPropertyQuery | undefined): Promise<SystemStatistics | undefined> {
+  /** Whether a query asks for what the silo of a container that runs may tell. */
+  #isInSilo(query: SystemPropertyQuery | undefined): boolean {
+    if (!query?.PropertyTypes?.includes('Statistics')) return false;
+    return !this.#hasEnded && isContainer(this.#baseProperties);
+  }
+
+  async #siloStatistics(): Promise<SystemStatistics | undefined> {
     // Since when a system runs is known to who has started it, and to the service.
-    if (this.#started === undefined || this.#hasEnded) return undefined;
-    if (!isContainer(this.#baseProperties) || !query?.PropertyTypes?.includes('Statistics')) return undefined;
+    if (this.#started === undefined) return undefined;
     const statistics = await siloStatistics(this.id, this.#started);
     return this.#hasEnded ? undefined : statistics;
   }
