@@ -25,6 +25,17 @@ for (const [name, { ours: target }] of rows) {
   test(`${name} is ${target}`, () => assert.ok(ours.has(target), `"${target}" does not exist`));
 }
 
+test('the door of the SDK for Windows has all that is for Windows', () => {
+  const targets = rows
+    .flatMap(([, row]) => row.ours ?? [])
+    .filter((target) => /^@hcsshim\/\w+\/windows /.test(target));
+  assert.ok(targets.length > 50);
+  for (const target of targets) {
+    const inSdk = target.replace(/^\S+/, 'hcsshim/windows');
+    assert.ok(ours.has(inSdk), `"${inSdk}" does not exist`);
+  }
+});
+
 const exports: [target: string, exists: boolean, what: string][] = [
   ['@hcsshim/hcs ComputeSystem', true, 'an interface'],
   ['@hcsshim/hcs ComputeSystem.start', true, 'a method of an interface'],

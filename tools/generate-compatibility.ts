@@ -27,6 +27,7 @@ function compatibilityPage(): string {
     '',
     `What the ${count} exports of the root package of microsoft/hcsshim are here. Generated from \`tools/compatibility-table.ts\` by`,
     '`npm run generate`; `tools/compatibility.test.ts` fails when a name of upstream is left out, or one of ours does not exist.',
+    'What is of a door `@hcsshim/…/windows` here is exported by `hcsshim/windows` too.',
     '',
     ...compatibility.flatMap(({ title, introduction, rows }) => [
       `## ${title}`,
