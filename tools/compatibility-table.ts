@@ -457,7 +457,10 @@ export const compatibility: readonly CompatibilitySection[] = [
       DeleteNnvManagementMacAddresses: {
         ours: '@hcsshim/hcn/windows HnsManagementMacs.delete',
       },
-      ErrorEmptyMacAddressList: { note: 'Not here: an empty list is for the service to judge.' },
+      ErrorEmptyMacAddressList: {
+        ours: '@hcsshim/hcn/windows HnsManagementMacs.set',
+        note: 'It refuses an empty list with an `HcsError` of code `E_INVALIDARG`.',
+      },
     },
   },
 ];
