@@ -5,10 +5,10 @@ import { OwnedHandle } from './owned-handle.ts';
 import type { Handle } from './procedure.ts';
 
 /** `INFINITE` (winbase.h). */
-const forEver = 0xffffffff;
+export const forEver = 0xffffffff;
 
 /** `INVALID_HANDLE_VALUE`: to `UnregisterWaitEx`, to return once no callback is under way any more. */
-const untilCallbacksReturn = 0xffffffff_ffffffffn as Handle<'HANDLE'>;
+export const untilCallbacksReturn = 0xffffffff_ffffffffn as Handle<'HANDLE'>;
 
 /**
  * An event of Windows whose signals are told on the event loop. The wait is `RegisterWaitForSingleObject`'s: one thread

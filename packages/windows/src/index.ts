@@ -45,6 +45,7 @@ export {
   listenNamedPipe,
   type NamedPipeListener,
 } from './named-pipe.ts';
+export { objectAttributes } from './object-attributes.ts';
 export { type DirectoryEntry, listObjectDirectory } from './object-directory.ts';
 export { runOperation, runProcessOperation } from './operation.ts';
 export { OperationTimeoutError } from './operation-timeout-error.ts';

@@ -23,8 +23,14 @@ const maxNameBytes = 0xfffe;
 /**
  * The `OBJECT_ATTRIBUTES` that name an object of the kernel by its native path, `\BaseNamedObjects\example`; without a name, of
  * an object that has none. Name and structure are in the one buffer, which therefore must not be moved or copied.
+ *
+ * @param options.root The directory that the name is below, while it is open. @default none
+ * @param options.flags `OBJ_…`, to be added to OBJ_CASE_INSENSITIVE. @default 0
  */
-export function objectAttributes(name?: string): Buffer {
+export function objectAttributes(
+  name?: string,
+  { root = 0n, flags = 0 }: { root?: bigint; flags?: number } = {},
+): Buffer {
   const text = Buffer.from(name ?? '', 'utf16le');
   if (text.length > maxNameBytes) {
     throw new RangeError(
@@ -37,7 +43,8 @@ export function objectAttributes(name?: string): Buffer {
   const address = koffi().address(memory);
   const objectName = name === undefined ? 0n : address + BigInt(nameAt);
   const { size: length } = objectAttributesLayout;
-  objectAttributesLayout.encode({ length, objectName, attributes: caseInsensitive }).copy(memory);
+  const attributes = caseInsensitive | flags;
+  objectAttributesLayout.encode({ length, rootDirectory: root, objectName, attributes }).copy(memory);
   const buffer = address + BigInt(textAt);
   unicodeString.encode({ length: text.length, maximumLength: text.length, buffer }).copy(memory, nameAt);
   text.copy(memory, textAt);

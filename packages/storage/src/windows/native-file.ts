@@ -1,11 +1,10 @@
-import { bind, type Handle, kernel32, ntdll, OwnedHandle, setPointer } from '@hcsshim/windows';
+import { bind, type Handle, kernel32, ntdll, OwnedHandle, objectAttributes } from '@hcsshim/windows';
 
 const shareReadWrite = 0x3;
 const fileOpen = 1;
 /** `FILE_SYNCHRONOUS_IO_NONALERT | FILE_OPEN_FOR_BACKUP_INTENT`: calls wait, and directories open too. */
 const createOptions = 0x20 | 0x4000;
 const synchronize = 0x00100000;
-const caseInsensitive = 0x40;
 /** `OBJ_DONT_REPARSE`: a reparse point on the way is an error. From build 14393 on. */
 const dontReparse = 0x1000;
 
@@ -29,7 +28,7 @@ export async function openNative(
   access: number,
   { shareAccess = shareReadWrite, options = 0 } = {},
 ): Promise<OwnedHandle<'HANDLE'>> {
-  const attributes = objectAttributes(nativePath(path), caseInsensitive);
+  const attributes = objectAttributes(nativePath(path));
   return create(attributes, {
     desiredAccess: access,
     shareAccess,
@@ -49,7 +48,7 @@ export async function openBelow(
   path: string,
   opening: FileOpening,
 ): Promise<OwnedHandle<'HANDLE'>> {
-  return create(objectAttributes(path, caseInsensitive | dontReparse, root), opening);
+  return create(objectAttributes(path, { root, flags: dontReparse }), opening);
 }
 
 async function create(attributes: Buffer, opening: FileOpening): Promise<OwnedHandle<'HANDLE'>> {
@@ -72,19 +71,4 @@ function nativePath(path: string): string {
   const plain = path.replaceAll('/', '\\');
   if (plain.startsWith('\\\\?\\')) return `\\??\\${plain.slice(4)}`;
   return plain.startsWith('\\\\') ? `\\??\\UNC${plain.slice(1)}` : `\\??\\${plain}`;
-}
-
-/** `OBJECT_ATTRIBUTES`, with the `UNICODE_STRING` at 16 that it points to (ntdef.h). */
-function objectAttributes(name: string, flags: number, root: bigint = 0n): Buffer {
-  const text = Buffer.from(name, 'utf16le');
-  const unicodeString = Buffer.alloc(16);
-  unicodeString.writeUInt16LE(text.length, 0);
-  unicodeString.writeUInt16LE(text.length, 2);
-  setPointer(unicodeString, 8, text);
-  const attributes = Buffer.alloc(48);
-  attributes.writeUInt32LE(48, 0);
-  attributes.writeBigUInt64LE(root, 8);
-  setPointer(attributes, 16, unicodeString);
-  attributes.writeUInt32LE(flags, 24);
-  return attributes;
 }

@@ -1,13 +1,11 @@
 import { bind } from '../bind.ts';
 import { routeCallback } from '../callbacks.ts';
 import { kernel32 } from '../dlls/kernel32.ts';
+import { forEver, untilCallbacksReturn } from '../event-watch.ts';
 import type { Handle } from '../procedure.ts';
 
-const forEver = 0xffffffff;
 /** `WT_EXECUTEONLYONCE` (winnt.h). */
 const executeOnlyOnce = 8;
-/** `INVALID_HANDLE_VALUE`: to `UnregisterWaitEx`, to return once no callback is under way any more. */
-const untilCallbacksReturn = 0xffffffff_ffffffffn as Handle<'HANDLE'>;
 
 /**
  * Waits until an object of the kernel is signaled: a process has ended. One thread of Windows waits for dozens of objects;
